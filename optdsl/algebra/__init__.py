@@ -1,0 +1,1 @@
+"""Computer algebra: the only package that imports SymPy. Its questions are bounded in size and in time."""

@@ -1,0 +1,136 @@
+"""Bounds on what SymPy is asked: how large the question is, and how long the answer may take.
+
+SymPy has operations that never end on a dozen nodes, and others that fill the memory in one call of C code. Size is
+checked before SymPy sees an expression (`tree_size`, `LARGEST_NUMBER`, …), because no clock interrupts a single long
+operation on whole numbers; everything else is stopped by the clock (`limited`).
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TypeVar
+
+from optdsl.ir import nodes as ir
+
+SECONDS = 0.5
+"""Time for one question."""
+MOST_NODES = 3_000
+"""Nodes of an expression, counted as SymPy walks it: a shared part counts as often as it is reached."""
+DEEPEST = 200
+"""Nesting of an expression."""
+LARGEST_NUMBER = 4_096
+"""Bits of a numerator or denominator."""
+LARGEST_EXPONENT = 1_000
+"""Magnitude of a whole exponent: polynomial routines allocate in proportion to it."""
+LARGEST_CONSTANT = 1e100
+"""Magnitude of a constant that isn't rational: evaluating it takes digits in proportion to its exponent."""
+
+_AGAIN = 0.05  # seconds after which an expiry that something in SymPy swallowed is repeated
+
+Answer = TypeVar("Answer")
+
+
+class Unknown(Exception):
+    """There is no answer within the bounds."""
+
+
+class TimedOut(Unknown):
+    """SymPy took longer than it was given."""
+
+
+class TooLarge(Unknown):
+    """The expression is over a bound on its size."""
+
+
+class _Expired(BaseException):
+    """The time is up. Not an `Exception`, so that no handler in SymPy takes it for a failed attempt."""
+
+
+def limited(function: Callable[[], Answer], seconds: float = SECONDS) -> Answer:
+    """Return `function()`, or raise `TimedOut` after `seconds`, or `TooLarge` where it recursed too deeply.
+
+    In the main thread of a POSIX system a timer signal interrupts the call: it costs nothing and stops any Python
+    code. Elsewhere (other threads, Windows) signals aren't to be had, and a trace function looks at the clock on every
+    line: about three times slower, but it raises in the thread itself at a known place. An exception sent from another
+    thread could arrive after the call was over, so that isn't used. Signal handler, timer and trace function are as
+    before afterwards; a timer that was running goes on where it would have been.
+    """
+    try:
+        return _by_signal(function, seconds) if _signals_work() else _by_trace(function, seconds)
+    except RecursionError:
+        raise TooLarge("the expression is nested too deeply") from None
+
+
+def _signals_work() -> bool:
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        return False
+    return signal.getsignal(signal.SIGALRM) is not None  # a handler not installed from Python can't be put back
+
+
+def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
+    def expire(number: int, frame: FrameType | None) -> None:
+        # A signal that arrives while this module is setting up or tidying is late and must not disturb it.
+        if frame is not None and frame.f_code is not _by_signal.__code__:
+            raise _Expired
+
+    started = time.monotonic()
+    handler = signal.signal(signal.SIGALRM, expire)
+    delay, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+    try:
+        return function()
+    except _Expired:
+        raise TimedOut(f"no answer in {seconds:g} s") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        if delay:
+            left = delay - (time.monotonic() - started)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), interval)
+
+
+def _by_trace(function: Callable[[], Answer], seconds: float) -> Answer:
+    deadline = time.monotonic() + seconds
+
+    def check(frame: FrameType, event: str, argument: Any) -> Any:
+        if time.monotonic() > deadline:
+            raise _Expired
+        return check
+
+    previous = sys.gettrace()
+    sys.settrace(check)
+    try:
+        return function()
+    except _Expired:
+        raise TimedOut(f"no answer in {seconds:g} s") from None
+    finally:
+        sys.settrace(previous)
+
+
+def measure(expr: ir.Expr) -> tuple[int, int]:
+    """Return the number of nodes (shared parts counted again) and the depth of an expression, in linear time."""
+    known: dict[int, tuple[int, int]] = {}
+
+    def walk(node: ir.Expr) -> tuple[int, int]:
+        if id(node) not in known:
+            parts = [walk(part) for part in ir.operands(node)]
+            known[id(node)] = (1 + sum(size for size, _ in parts), 1 + max((depth for _, depth in parts), default=0))
+        return known[id(node)]
+
+    return walk(expr)
+
+
+def check_size(expr: ir.Expr) -> None:
+    """Raise `TooLarge` where an expression is too large or too deep for SymPy."""
+    try:
+        size, depth = measure(expr)
+    except RecursionError:
+        raise TooLarge("the expression is nested too deeply") from None
+    if size > MOST_NODES:
+        raise TooLarge(f"the expression has {size:,} nodes; the limit is {MOST_NODES:,}")
+    if depth > DEEPEST:
+        raise TooLarge(f"the expression is nested {depth} deep; the limit is {DEEPEST}")

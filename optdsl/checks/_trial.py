@@ -1,0 +1,72 @@
+"""Running a rule on a few numbers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optdsl.ir.evaluate import Arithmetic, Arrays, Floats, Outcome, constant, initial_states, step
+from optdsl.ir.nodes import Kind, Rule
+
+MOST_SETTINGS = 16
+"""Combinations of truth-valued hyperparameters that are tried."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a trial: what went in and what came out."""
+
+    t: int
+    x: Any
+    g: Any
+    states: Mapping[str, Any]
+    outcome: Outcome
+
+
+def values(rule: Rule, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every hyperparameter as given, else its default, which may follow from those before it."""
+    result: dict[str, Any] = {}
+    for hyper in rule.hypers:
+        name = hyper.symbol.name
+        result[name] = given[name] if name in given else constant(hyper.default, result)
+    return result
+
+
+def settings(rule: Rule, held: Mapping[str, bool] | None = None) -> list[dict[str, bool]]:
+    """Return combinations of the truth-valued hyperparameters, the defaults first; those held keep their value."""
+    held = held or {}
+    start = values(rule, held)
+    free = [h.symbol.name for h in rule.hypers if h.symbol.kind is Kind.BOOLEAN and h.symbol.name not in held]
+    choices = itertools.product(*((start[name], not start[name]) for name in free))
+    return [{**held, **dict(zip(free, choice, strict=True))} for choice in itertools.islice(choices, MOST_SETTINGS)]
+
+
+def elements(arithmetic: Arithmetic, numbers: Sequence[float]) -> Any:
+    """Return a tensor of an arithmetic's own kind."""
+    return np.array(numbers, arithmetic.dtype) if isinstance(arithmetic, Arrays) else list(numbers)
+
+
+def steps(
+    rule: Rule, hypers: Mapping[str, Any], x: Sequence[float], gradients: Sequence[float],
+    arithmetic: Arithmetic | None = None,
+) -> Iterator[Step]:  # fmt: skip
+    """Yield one step from the initial state per gradient, each gradient the same for all elements."""
+    arithmetic = arithmetic or Floats()
+    parameter = elements(arithmetic, x)
+    states: Mapping[str, Any] = initial_states(rule, arithmetic, hypers, parameter)
+    for t, gradient in enumerate(gradients, 1):
+        g = arithmetic.spread(gradient, len(x))
+        outcome = step(rule, arithmetic, hypers, parameter, g, states, t)
+        yield Step(t, parameter, g, states, outcome)
+        parameter, states = outcome.parameter, outcome.states
+
+
+def shown(rule: Rule, setting: Mapping[str, Any]) -> str:
+    """Return in words how a setting differs from the defaults: "" or ", amsgrad = true"."""
+    usual = values(rule, {})
+    changed = [f"{name} = {str(value).lower()}" for name, value in setting.items() if value != usual[name]]
+    return "".join(f", {part}" for part in changed)

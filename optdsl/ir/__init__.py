@@ -1,0 +1,1 @@
+"""The intermediate representations and their meaning. Imports nothing else of this package."""

@@ -1,0 +1,363 @@
+"""The meaning of the language: a direct interpreter of rules, in any kind of number.
+
+`Floats` computes in Python floats over lists, `Arrays` in NumPy arrays of one element type, `Digits` in mpmath numbers
+of any precision. CONST, STEP and TENSOR values are float64 (or mpmath) numbers; they are rounded once where they enter
+element arithmetic. Every target is tested against this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+
+from optdsl.ir import ieee
+from optdsl.ir.nodes import (
+    Apply,
+    Expr,
+    Fold,
+    Number,
+    Op,
+    Rate,
+    Reduce,
+    Ref,
+    Role,
+    Rule,
+    Select,
+    State,
+    Symbol,
+    Truth,
+    rate,
+)
+from optdsl.ir.powers import expand
+
+Scalar = Any  # float, mpf or bool
+Elements = Any  # list of numbers, or ndarray
+
+
+class Arithmetic(Protocol):
+    """A kind of number: what each primitive does to scalars and to the elements of a tensor."""
+
+    def literal(self, value: Fraction | float) -> Scalar:
+        """Return the scalar nearest to an exact value."""
+
+    def scalar(self, op: Op, args: tuple[Scalar, ...]) -> Scalar:
+        """Apply a primitive to scalars."""
+
+    def elements(self, op: Op, args: tuple[Elements | Scalar, ...], size: int) -> Elements:
+        """Apply a primitive element by element; scalars among the arguments are rounded and repeated."""
+
+    def select(self, condition: Elements, chosen: Any, other: Any, size: int) -> Elements:
+        """Choose element by element."""
+
+    def fold(self, fold: Fold, args: tuple[Elements, ...]) -> Scalar:
+        """Reduce elements to one scalar."""
+
+    def spread(self, value: Scalar, size: int) -> Elements:
+        """Return a tensor whose every element is a scalar, rounded."""
+
+
+_FLOAT_OPS: dict[Op, Callable[..., Any]] = {
+    Op.NEG: lambda a: -a,
+    Op.ADD: lambda a, b: a + b,
+    Op.SUB: lambda a, b: a - b,
+    Op.MUL: lambda a, b: a * b,
+    Op.DIV: ieee.divide,
+    Op.POW: ieee.power,
+    Op.LT: lambda a, b: a < b,
+    Op.LE: lambda a, b: a <= b,
+    Op.GT: lambda a, b: a > b,
+    Op.GE: lambda a, b: a >= b,
+    Op.EQ: lambda a, b: a == b,
+    Op.NE: lambda a, b: a != b,
+    Op.AND: lambda a, b: a and b,
+    Op.OR: lambda a, b: a or b,
+    Op.NOT: lambda a: not a,
+    Op.ABS: ieee.absolute,
+    Op.SIGN: ieee.sign,
+    Op.SQRT: ieee.sqrt,
+    Op.CBRT: ieee.cbrt,
+    Op.EXP: ieee.exp,
+    Op.EXPM1: ieee.expm1,
+    Op.LOG: ieee.log,
+    Op.LOG1P: ieee.log1p,
+    Op.SIN: ieee.sin,
+    Op.COS: ieee.cos,
+    Op.TANH: ieee.tanh,
+    Op.FLOOR: ieee.floor,
+    Op.MIN: ieee.minimum,
+    Op.MAX: ieee.maximum,
+}
+
+
+class _Lists:
+    """Element operations over lists of numbers, one number at a time."""
+
+    def scalar(self, op: Op, args: tuple[Scalar, ...]) -> Scalar:
+        raise NotImplementedError
+
+    def elements(self, op: Op, args: tuple[Any, ...], size: int) -> list[Any]:
+        columns = [arg if isinstance(arg, list) else [arg] * size for arg in args]
+        return [self.scalar(op, row) for row in zip(*columns, strict=True)]
+
+    def select(self, condition: list[bool], chosen: Any, other: Any, size: int) -> list[Any]:
+        chosen, other = self.spread(chosen, size), self.spread(other, size)
+        return [a if c else b for c, a, b in zip(condition, chosen, other, strict=True)]
+
+    def spread(self, value: Any, size: int) -> list[Any]:
+        return value if isinstance(value, list) else [value] * size
+
+    def fold(self, fold: Fold, args: tuple[list[Any], ...]) -> Scalar:
+        total = self.literal(-ieee.INF if fold is Fold.AMAX else Fraction(0))
+        for row in zip(*args, strict=True):
+            match fold:
+                case Fold.SUM:
+                    total = self.scalar(Op.ADD, (total, row[0]))
+                case Fold.DOT:
+                    total = self.scalar(Op.ADD, (total, self.scalar(Op.MUL, row)))
+                case Fold.AMAX:
+                    total = self.scalar(Op.MAX, (total, row[0]))
+        return total
+
+    def literal(self, value: Fraction | float) -> Scalar:
+        raise NotImplementedError
+
+
+class Floats(_Lists):
+    """Python floats: IEEE float64 for scalars and elements."""
+
+    def literal(self, value: Fraction | float) -> float:
+        return float(value)
+
+    def scalar(self, op: Op, args: tuple[Scalar, ...]) -> Scalar:
+        return _FLOAT_OPS[op](*args)
+
+
+class Digits(_Lists):
+    """mpmath numbers of a stated number of decimal digits; a value that isn't real is NaN."""
+
+    def __init__(self, digits: int = 50) -> None:
+        import mpmath
+
+        self.context = mpmath.MPContext()
+        self.context.dps = digits
+        mp = self.context
+        self._functions: dict[Op, Callable[..., Any]] = {
+            Op.DIV: self._divide,
+            Op.POW: self._power,
+            Op.ABS: abs,
+            Op.SQRT: mp.sqrt,
+            Op.CBRT: lambda a: mp.sign(a) * mp.cbrt(abs(a)),
+            Op.EXP: mp.exp,
+            Op.EXPM1: mp.expm1,
+            Op.LOG: lambda a: -mp.inf if a == 0 else mp.log(a),
+            Op.LOG1P: lambda a: -mp.inf if a == -1 else mp.log(1 + a),
+            Op.SIN: mp.sin,
+            Op.COS: mp.cos,
+            Op.TANH: mp.tanh,
+            Op.FLOOR: mp.floor,
+            Op.SIGN: lambda a: a if a != a else mp.sign(a),
+        }
+
+    def literal(self, value: Fraction | float) -> Scalar:
+        if isinstance(value, Fraction):
+            return self.context.mpf(value.numerator) / value.denominator
+        return self.context.mpf(value)
+
+    def scalar(self, op: Op, args: tuple[Scalar, ...]) -> Scalar:
+        result = self._functions.get(op, _FLOAT_OPS[op])(*args)
+        if isinstance(result, bool):
+            return result
+        return result if isinstance(result, self.context.mpf) else self.context.nan
+
+    def _divide(self, a: Scalar, b: Scalar) -> Scalar:
+        if b != 0:
+            return a / b
+        return self.context.nan if a != a or a == 0 else self.context.sign(a) * self.context.inf
+
+    def _power(self, a: Scalar, b: Scalar) -> Scalar:
+        if a == 0 and b < 0:
+            return self.context.inf
+        return self.context.power(a, b)
+
+
+_ARRAY_OPS: dict[Op, np.ufunc] = {
+    Op.NEG: np.negative,
+    Op.ADD: np.add,
+    Op.SUB: np.subtract,
+    Op.MUL: np.multiply,
+    Op.DIV: np.divide,
+    Op.POW: np.power,
+    Op.LT: np.less,
+    Op.LE: np.less_equal,
+    Op.GT: np.greater,
+    Op.GE: np.greater_equal,
+    Op.EQ: np.equal,
+    Op.NE: np.not_equal,
+    Op.AND: np.logical_and,
+    Op.OR: np.logical_or,
+    Op.NOT: np.logical_not,
+    Op.ABS: np.absolute,
+    Op.SIGN: np.sign,
+    Op.SQRT: np.sqrt,
+    Op.CBRT: np.cbrt,
+    Op.EXP: np.exp,
+    Op.EXPM1: np.expm1,
+    Op.LOG: np.log,
+    Op.LOG1P: np.log1p,
+    Op.SIN: np.sin,
+    Op.COS: np.cos,
+    Op.TANH: np.tanh,
+    Op.FLOOR: np.floor,
+}
+
+
+class Arrays:
+    """NumPy arrays of one element type; scalars stay Python floats until they enter element arithmetic."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def literal(self, value: Fraction | float) -> float:
+        return float(value)
+
+    def scalar(self, op: Op, args: tuple[Scalar, ...]) -> Scalar:
+        return _FLOAT_OPS[op](*args)
+
+    def _round(self, value: Any) -> Any:
+        return value if isinstance(value, np.ndarray | bool) else self.dtype.type(value)
+
+    def elements(self, op: Op, args: tuple[Any, ...], size: int) -> Any:
+        with np.errstate(all="ignore"):
+            values = [self._round(arg) for arg in args]
+            if op in (Op.MIN, Op.MAX):
+                a, b = np.broadcast_arrays(*values)
+                wins = a < b if op is Op.MIN else a > b
+                return np.where(wins | np.isnan(a), a, b)
+            return np.asarray(_ARRAY_OPS[op](*values))
+
+    def select(self, condition: Any, chosen: Any, other: Any, size: int) -> Any:
+        return np.where(condition, self.spread(chosen, size), self.spread(other, size))
+
+    def spread(self, value: Any, size: int) -> Any:
+        if isinstance(value, np.ndarray):
+            return value
+        return np.full(size, value, bool if isinstance(value, bool) else self.dtype)
+
+    def fold(self, fold: Fold, args: tuple[Any, ...]) -> float:
+        wide = [arg.astype(np.float64) for arg in args]
+        with np.errstate(all="ignore"):
+            match fold:
+                case Fold.SUM:
+                    return float(np.sum(wide[0]))
+                case Fold.DOT:
+                    return float(np.sum(wide[0] * wide[1]))
+                case Fold.AMAX:
+                    return float(np.max(wide[0], initial=-np.inf))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The values after a step. `values` holds every value computed on the way, by symbol."""
+
+    parameter: Elements
+    states: dict[str, Any]
+    values: dict[Symbol, Any]
+
+
+def evaluate(expr: Expr, value_of: Callable[[Symbol], Any], arithmetic: Arithmetic, size: int) -> Any:
+    """Return the value of an expression; `value_of` gives that of a symbol."""
+
+    def walk(node: Expr) -> Any:
+        match node:
+            case Number(value):
+                return arithmetic.literal(value)
+            case Truth(value):
+                return value
+            case Ref(symbol):
+                return value_of(symbol)
+            case Reduce(fold, args):
+                return arithmetic.fold(fold, tuple(arithmetic.spread(walk(arg), size) for arg in args))
+            case Select(condition, chosen, other):
+                if rate(condition) < Rate.ELEMENT:
+                    return walk(chosen if walk(condition) else other)
+                return arithmetic.select(walk(condition), walk(chosen), walk(other), size)
+            case Apply(op, args):
+                values = tuple(walk(arg) for arg in args)
+                if rate(node) < Rate.ELEMENT:
+                    return arithmetic.scalar(op, values)
+                return arithmetic.elements(op, values, size)
+
+    return walk(expand(expr))
+
+
+def constant(expr: Expr, hypers: Mapping[str, Any], arithmetic: Arithmetic | None = None) -> Any:
+    """Return the value of a CONST expression at given hyperparameters."""
+    return evaluate(expr, lambda symbol: hypers[symbol.name], arithmetic or Floats(), 0)
+
+
+def defaults(rule: Rule, arithmetic: Arithmetic | None = None) -> dict[str, Any]:
+    """Return the default of every hyperparameter, each computed from those before it."""
+    values: dict[str, Any] = {}
+    for hyper in rule.hypers:
+        values[hyper.symbol.name] = constant(hyper.default, values, arithmetic)
+    return values
+
+
+def present_states(rule: Rule, hypers: Mapping[str, Any]) -> tuple[State, ...]:
+    """Return the states that exist at given hyperparameters."""
+    return tuple(state for state in rule.states if state.when is None or constant(state.when, hypers))
+
+
+def initial_states(rule: Rule, arithmetic: Arithmetic, hypers: Mapping[str, Any], x: Elements) -> dict[str, Any]:
+    """Return the states of a parameter at its first step."""
+
+    def value_of(symbol: Symbol) -> Any:
+        return hypers[symbol.name] if symbol.role is Role.HYPER else len(x) if symbol.role is Role.SIZE else x
+
+    states = {}
+    for state in present_states(rule, hypers):
+        value = evaluate(state.init, value_of, arithmetic, len(x))
+        states[state.name] = value if state.scalar else arithmetic.spread(value, len(x))
+    return states
+
+
+def step(
+    rule: Rule, arithmetic: Arithmetic, hypers: Mapping[str, Any], x: Elements, g: Elements, states: Mapping[str, Any],
+    t: int,
+) -> Outcome:  # fmt: skip
+    """Return the parameter and its states after step `t` (1 is the first).
+
+    `x` and `g` are one-dimensional: lists for `Floats` and `Digits`, arrays for `Arrays`. `states` holds those that
+    exist at these hyperparameters, as `initial_states` or an earlier step made them. Nothing is changed in place.
+    """
+    values: dict[Symbol, Any] = {rule.parameter: x, rule.gradient: g}
+    equations = {equation.target: equation.value for equation in rule.equations}
+    size = len(x)
+
+    def value_of(symbol: Symbol) -> Any:
+        if symbol not in values:
+            values[symbol] = compute(symbol)
+        return values[symbol]
+
+    def compute(symbol: Symbol) -> Any:
+        match symbol.role:
+            case Role.HYPER:
+                return hypers[symbol.name]
+            case Role.OLD:
+                return states[symbol.name]
+            case Role.STEP:
+                return arithmetic.literal(Fraction(t))
+            case Role.SIZE:
+                return arithmetic.literal(Fraction(size))
+            case Role.NEW | Role.LOCAL | Role.GRADIENT:
+                value = evaluate(equations[symbol], value_of, arithmetic, size)
+                return arithmetic.spread(value, size) if symbol.rate is Rate.ELEMENT else value
+
+    new = {equation.target.name: equation.target for equation in rule.equations if equation.target.role is Role.NEW}
+    parameter = value_of(new[rule.parameter.name])
+    after = {name: value_of(new[name]) for name in states}
+    return Outcome(parameter, after, values)

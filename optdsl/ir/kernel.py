@@ -1,0 +1,132 @@
+"""The scheduled form of a rule: single assignments in order, split into passes over the elements.
+
+A `Kernel` is one variant of a rule: a fixed choice of which optional states exist. Targets print kernels; `run` is
+their direct meaning, against which the passes that made them are validated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from optdsl.ir.evaluate import Arithmetic, evaluate
+from optdsl.ir.nodes import Expr, Rate, Reduce, Ref, Role, Rule, State, Symbol, operands
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """`symbol = value`. `equations` are the numbers (in the rule's order) of the equations it computes."""
+
+    symbol: Symbol
+    value: Expr
+    equations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One pass over the elements of a tensor.
+
+    `scalars` are TENSOR values computed before it from reductions of earlier phases. `lets` are computed for each
+    element. `reductions` are accumulated over all elements. `stores` are the NEW symbols written back; a NEW symbol
+    that is read but has no let here was written by an earlier phase and is loaded.
+    """
+
+    scalars: tuple[Let, ...]
+    lets: tuple[Let, ...]
+    reductions: tuple[Let, ...]
+    stores: tuple[Symbol, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A rule ready to be printed, for one choice of optional states.
+
+    `prologue` holds CONST and STEP values, `epilogue` TENSOR values computed after the last phase. `scalar_stores`
+    are the NEW symbols of scalar states, written when everything else is done.
+    """
+
+    rule: Rule
+    variant: int
+    present: tuple[State, ...]
+    prologue: tuple[Let, ...]
+    phases: tuple[Phase, ...]
+    epilogue: tuple[Let, ...]
+    scalar_stores: tuple[Symbol, ...]
+
+    def lets(self) -> Iterator[Let]:
+        """Yield every let in order."""
+        yield from self.prologue
+        for phase in self.phases:
+            yield from phase.scalars
+            yield from phase.lets
+            yield from phase.reductions
+        yield from self.epilogue
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """All variants of a rule. Bit i of a variant's number says that the i-th of `conditions` holds.
+
+    `simplified` is False where the author's form stands, and `reason` then says why.
+    """
+
+    rule: Rule
+    conditions: tuple[Expr, ...]
+    kernels: tuple[Kernel, ...]
+    simplified: bool = True
+    reason: str = ""
+
+
+def symbols(expr: Expr) -> Iterator[Symbol]:
+    """Yield the symbols an expression reads, with repetitions."""
+    if isinstance(expr, Ref):
+        yield expr.symbol
+    for part in operands(expr):
+        yield from symbols(part)
+
+
+def run(
+    kernel: Kernel, arithmetic: Arithmetic, hypers: Mapping[str, Any], x: Any, g: Any, states: Mapping[str, Any], t: int
+) -> tuple[Any, dict[str, Any]]:
+    """Return the parameter and states after step `t`, by a kernel. Arguments are those of `evaluate.step`."""
+    size = len(x)
+    values: dict[Symbol, Any] = {kernel.rule.parameter: x, kernel.rule.gradient: g}
+    memory: dict[Symbol, Any] = {}
+
+    def value_of(symbol: Symbol) -> Any:
+        if symbol in values:
+            return values[symbol]
+        match symbol.role:
+            case Role.HYPER:
+                return hypers[symbol.name]
+            case Role.OLD:
+                if any(stored.name == symbol.name for stored in memory):
+                    raise LookupError(f"{symbol.name} is read after it was overwritten")
+                return states[symbol.name]
+            case Role.STEP:
+                return arithmetic.literal(Fraction(t))
+            case Role.SIZE:
+                return arithmetic.literal(Fraction(size))
+            case _:
+                return memory[symbol]
+
+    def assign(let: Let) -> None:
+        value = evaluate(let.value, value_of, arithmetic, size)
+        element = let.symbol.rate is Rate.ELEMENT and not isinstance(let.value, Reduce)
+        values[let.symbol] = arithmetic.spread(value, size) if element else value
+
+    for let in kernel.prologue:
+        assign(let)
+    for phase in kernel.phases:
+        for let in (*phase.scalars, *phase.lets, *phase.reductions):
+            assign(let)
+        memory.update({symbol: values[symbol] for symbol in phase.stores})
+        for let in phase.lets:
+            del values[let.symbol]
+    for let in kernel.epilogue:
+        assign(let)
+    memory.update({symbol: values[symbol] for symbol in kernel.scalar_stores})
+    after = {symbol.name: value for symbol, value in memory.items()}
+    return after.pop(kernel.rule.parameter.name), after

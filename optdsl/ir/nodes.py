@@ -1,0 +1,292 @@
+"""The typed, order-free form of a rule: what a `.opt` file means once every name is known.
+
+A `Rule` can't be wrong: it is only ever made by the resolver, after all errors were reported. Values before and after
+the step are different symbols (`Role.OLD`, `Role.NEW`), so the order of the equations means nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum, StrEnum
+from fractions import Fraction
+from typing import TypeAlias, Union
+
+from optdsl.ir.interval import Interval
+
+Span: TypeAlias = tuple[int, int]
+"""Offsets of the first and one past the last character in the source text."""
+
+
+class Rate(IntEnum):
+    """How often a value changes; an expression has the highest rate of its parts."""
+
+    CONST = 0  # literals and hyperparameters
+    STEP = 1  # the step number, scalar states, the element count
+    TENSOR = 2  # one number per parameter tensor, from a reduction
+    ELEMENT = 3  # one number per element
+
+
+class Kind(Enum):
+    """The type of a value."""
+
+    NUMBER = "number"
+    BOOLEAN = "truth value"
+
+
+class Role(Enum):
+    """What a symbol stands for."""
+
+    HYPER = "hyperparameter"
+    GRADIENT = "gradient"
+    OLD = "value before the step"
+    NEW = "value after the step"
+    LOCAL = "intermediate"
+    STEP = "step number"
+    SIZE = "element count"
+
+
+class Op(StrEnum):
+    """Primitive operations, each with one meaning on every target. The value is the author's spelling."""
+
+    NEG = "neg"
+    ADD = "+"
+    SUB = "-"
+    MUL = "*"
+    DIV = "/"
+    POW = "^"
+    LT = "<"
+    LE = "<="
+    GT = ">"
+    GE = ">="
+    EQ = "=="
+    NE = "!="
+    AND = "and"
+    OR = "or"
+    NOT = "not"
+    ABS = "abs"
+    SIGN = "sign"
+    SQRT = "sqrt"
+    CBRT = "cbrt"
+    EXP = "exp"
+    EXPM1 = "expm1"
+    LOG = "log"
+    LOG1P = "log1p"
+    SIN = "sin"
+    COS = "cos"
+    TANH = "tanh"
+    FLOOR = "floor"
+    MIN = "min"
+    MAX = "max"
+
+
+COMPARISONS = frozenset({Op.LT, Op.LE, Op.GT, Op.GE, Op.EQ, Op.NE})
+LOGIC = frozenset({Op.AND, Op.OR, Op.NOT})
+TRANSCENDENTAL = frozenset(
+    {Op.POW, Op.CBRT, Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SIN, Op.COS, Op.TANH}
+)
+"""Operations a mathematical library computes: targets agree to a few units in the last place, not bit for bit."""
+
+
+class Fold(StrEnum):
+    """Primitive reductions over one parameter tensor. Arguments become float64 before anything is computed."""
+
+    SUM = "sum"
+    DOT = "dot"
+    AMAX = "amax"
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A named value."""
+
+    role: Role
+    name: str
+    rate: Rate
+    kind: Kind = Kind.NUMBER
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A literal: its exact value (infinity is the one float allowed) and the author's spelling."""
+
+    value: Fraction | float
+    text: str = field(default="", compare=False, repr=False)
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """`true` or `false`."""
+
+    value: bool
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The value of a symbol."""
+
+    symbol: Symbol
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """A primitive operation, element by element where an argument is."""
+
+    op: Op
+    args: tuple[Expr, ...]
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """`if condition then chosen else other`. The arm not taken has no influence, not even by a NaN."""
+
+    condition: Expr
+    chosen: Expr
+    other: Expr
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """A reduction of element expressions over one parameter tensor, in float64."""
+
+    fold: Fold
+    args: tuple[Expr, ...]
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+Expr: TypeAlias = Union[Number, Truth, Ref, Apply, Select, Reduce]
+
+
+@dataclass(frozen=True, slots=True)
+class Hyper:
+    """A hyperparameter; `default` is a CONST expression over the hyperparameters before it."""
+
+    symbol: Symbol
+    default: Expr
+    interval: Interval | None = None
+    doc: str = ""
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state: shaped like the parameter, or one float64 number per parameter tensor where `scalar`.
+
+    `storage` is the element type asked for (`f16 bf16 f32 f64`), None for the default. `when` is a CONST condition
+    under which the state exists, None for always. `init` may read hyperparameters and the parameter.
+    """
+
+    symbol: Symbol
+    init: Expr
+    scalar: bool = False
+    storage: str | None = None
+    when: Expr | None = None
+    doc: str = ""
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The author's name of the state."""
+        return self.symbol.name
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """`target = value`: the new value of the parameter or a state, or an intermediate. `text` is the author's line."""
+
+    target: Symbol
+    value: Expr
+    text: str = field(default="", compare=False, repr=False)
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A whole update rule, checked. `equations` keep the author's order, which has no meaning."""
+
+    name: str
+    parameter: Symbol
+    gradient: Symbol
+    hypers: tuple[Hyper, ...]
+    states: tuple[State, ...]
+    equations: tuple[Equation, ...]
+    aliases: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    doc: str = ""
+    cites: tuple[tuple[str, ...], ...] = ()
+    source: str = field(default="", compare=False, repr=False)
+    text: str = field(default="", compare=False, repr=False)
+
+    def equation(self, target: Symbol) -> Equation:
+        """Return the equation that defines `target`."""
+        for equation in self.equations:
+            if equation.target == target:
+                return equation
+        raise KeyError(target)
+
+    def state(self, name: str) -> State:
+        """Return the state called `name`."""
+        for state in self.states:
+            if state.name == name:
+                return state
+        raise KeyError(name)
+
+
+def number(value: int | Fraction) -> Number:
+    """Return a literal the compiler makes itself."""
+    return Number(Fraction(value), str(value))
+
+
+def operands(expr: Expr) -> tuple[Expr, ...]:
+    """Return the direct parts of an expression, left to right."""
+    match expr:
+        case Apply(args=args) | Reduce(args=args):
+            return args
+        case Select(condition, chosen, other):
+            return (condition, chosen, other)
+        case Number() | Truth() | Ref():
+            return ()
+
+
+def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
+    """Return `expr` with its direct parts replaced, keeping the place it came from."""
+    match expr:
+        case Apply(op, _, span):
+            return Apply(op, parts, span)
+        case Reduce(fold, _, span):
+            return Reduce(fold, parts, span)
+        case Select(span=span):
+            return Select(parts[0], parts[1], parts[2], span)
+        case Number() | Truth() | Ref():
+            return expr
+
+
+def rate(expr: Expr) -> Rate:
+    """Return how often the value of an expression changes."""
+    match expr:
+        case Number() | Truth():
+            return Rate.CONST
+        case Ref(symbol):
+            return symbol.rate
+        case Reduce():
+            return Rate.TENSOR
+        case Apply() | Select():
+            return max(rate(part) for part in operands(expr))
+
+
+def kind(expr: Expr) -> Kind:
+    """Return whether an expression is a number or a truth value."""
+    match expr:
+        case Number() | Reduce():
+            return Kind.NUMBER
+        case Truth():
+            return Kind.BOOLEAN
+        case Ref(symbol):
+            return symbol.kind
+        case Apply(op):
+            return Kind.BOOLEAN if op in COMPARISONS or op in LOGIC else Kind.NUMBER
+        case Select(_, chosen, _):
+            return kind(chosen)

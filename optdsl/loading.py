@@ -1,0 +1,175 @@
+"""From a rule's text to a class that steps parameters, through the cache.
+
+A rule that is in the cache is loaded without the compiler: neither SymPy nor Lark is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import keyword
+import re
+import shutil
+import sys
+import tempfile
+import warnings
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+from optdsl import bundled
+from optdsl.runtime import cache, toolchain
+from optdsl.runtime.optimizer import Optimizer
+from optdsl.version import __version__
+
+TARGETS = ("auto", "numpy", "c")
+
+
+def load(rule: str | Path, target: str = "auto", *, exact: bool = False) -> type[Optimizer]:
+    """Return the optimizer class of a rule file or of a bundled rule.
+
+    `rule` is a path to a `.opt` file, or a bundled name such as `"adam"` or `"flux/adam"`; a path wins. `target` is
+    `"c"`, `"numpy"`, or `"auto"`: C where a compiler can be had, else NumPy. `exact` keeps the author's form of every
+    equation. The result is cached by content; later loads don't compile.
+
+    Raises FileNotFoundError for an unknown name, CompileError for a rule with errors, ToolchainError where `"c"` was
+    asked for and can't be had, ValueError for an unknown target.
+    """
+    path = find(str(rule))
+    return _load(read(path), path.stem, str(path), target, exact)
+
+
+def loads(text: str, target: str = "auto", *, exact: bool = False) -> type[Optimizer]:
+    """Return the optimizer class of a rule given as text. See `load`."""
+    return _load(text, "rule", "<string>", target, exact)
+
+
+def find(rule: str) -> Path:
+    """Return the file of a path or a bundled name. Raises FileNotFoundError with what was meant, perhaps."""
+    if Path(rule).is_file():
+        return Path(rule)
+    path = bundled.path(rule)
+    if path is not None:
+        return path
+    from optdsl.diagnostics import closest
+
+    if rule.endswith(".opt"):
+        raise FileNotFoundError(f"there is no file {rule}")
+    near = closest(rule, bundled.names())
+    hint = f"; did you mean {near!r}?" if near else "; `optdsl list` shows the bundled ones"
+    raise FileNotFoundError(f"there is no file and no bundled rule called {rule!r}{hint}")
+
+
+def read(path: Path) -> str:
+    """Return the text of a rule file. Raises OSError, or ValueError where it isn't UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}") from None
+
+
+def module_stem(name: str) -> str:
+    """Return the nearest name that Python can import."""
+    stem = re.sub(r"\W", "_", name, flags=re.ASCII) or "rule"
+    stem = f"_{stem}" if stem[0].isdigit() else stem
+    return f"{stem}_" if keyword.iskeyword(stem) else stem
+
+
+def resolve_target(target: str) -> str:
+    """Return the target to use: `auto` is C where a compiler can be had, else NumPy."""
+    if target != "auto":
+        return target
+    try:
+        toolchain.find_compiler()
+    except toolchain.ToolchainError:
+        return "numpy"
+    return "c"
+
+
+def _load(text: str, name: str, shown: str, target: str, exact: bool) -> type[Optimizer]:
+    if target not in TARGETS:
+        from optdsl import targets
+
+        if target not in targets.names():
+            raise ValueError(f"unknown target {target!r}; expected one of {', '.join(['auto', *targets.names()])}")
+    chosen = resolve_target(target)
+    try:
+        return _compiled(text, name, shown, chosen, exact)
+    except toolchain.ToolchainError as error:
+        if target != "auto":
+            raise
+        warnings.warn(f"running on NumPy, because no C library could be built: {error}", RuntimeWarning, stacklevel=3)
+        return _compiled(text, name, shown, "numpy", exact)
+
+
+def _compiled(text: str, name: str, shown: str, target: str, exact: bool) -> type[Optimizer]:
+    stem = module_stem(name)
+    parts = {"text": text.replace("\r\n", "\n"), "stem": stem, "target": target, "exact": str(exact), "version": __version__}
+    if target == "c":
+        compiler = toolchain.find_compiler()
+        parts |= {"compiler": f"{compiler.name} {compiler.version}", "flags": " ".join(toolchain.FLAGS)}
+        parts |= {"processor": cache.processor()}
+    key = cache.key(**parts)
+    entry = cache.lookup(key)
+    if entry is not None:
+        return _class_in(_import(entry / f"{stem}.py", key))
+    files = _texts(text, shown, target, stem, exact)
+    try:
+        with cache.building() as folder:
+            write(folder, files, target, stem)
+            entry = cache.publish(folder, key)
+            return _class_in(_import(entry / f"{stem}.py", key))
+    except cache.CacheUnusable:
+        return _outside_the_cache(files, target, stem, key)
+
+
+def _outside_the_cache(files: dict[str, str], target: str, stem: str, key: str) -> type[Optimizer]:
+    """Build in a private temporary folder that is removed once its code is in memory."""
+    folder = Path(tempfile.mkdtemp(prefix="optdsl-"))
+    try:
+        write(folder, files, target, stem)
+        return _class_in(_import(folder / f"{stem}.py", key))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _texts(text: str, shown: str, target: str, stem: str, exact: bool) -> dict[str, str]:
+    from optdsl import pipeline
+    from optdsl.source import SourceFile
+
+    return pipeline.compile_source(SourceFile(shown, text.replace("\r\n", "\n")), target, stem, exact=exact)
+
+
+def write(folder: Path, files: dict[str, str], target: str, stem: str) -> list[Path]:
+    """Write generated files into a folder, and for C build the library; return the paths written.
+
+    Raises OSError, or ToolchainError where the library can't be built.
+    """
+    written = []
+    for name, text in files.items():
+        path = folder / name
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+    if target == "c":
+        library = folder / f"lib{stem}.so"
+        toolchain.build(folder / f"{stem}.c", library)
+        written.append(library)
+    return written
+
+
+def _import(path: Path, key: str) -> ModuleType:
+    """Import a generated module from its file, under a name of its own."""
+    name = f"optdsl_rules.{path.stem}_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} can't be imported")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    return module
+
+
+def _class_in(module: ModuleType) -> type[Optimizer]:
+    optimizer: type[Optimizer] = getattr(module, module.__all__[0])
+    return optimizer

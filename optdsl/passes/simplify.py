@@ -1,0 +1,200 @@
+"""Cheaper forms of element expressions, equal over the reals.
+
+What is proposed here is only ever taken where it lowers the cost, and the finished kernel is validated against the
+equations as written before it is used (`validate.py`). Rewrites:
+
+- scalar factors of a product are gathered into one, so that `lr*(m/(1 - beta1^t))` costs one multiplication;
+- a division by a scalar becomes a multiplication by its reciprocal;
+- a scalar factor under a root, or common to a sum in a denominator, moves out to the other factors:
+  `m/(sqrt(v/c) + eps)` is `sqrt(c)*m/(sqrt(v) + sqrt(c)*eps)`;
+- quotients with the same denominator are added before they are divided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from optdsl.ir import nodes as ir
+from optdsl.ir.nodes import Apply, Expr, Op, Rate, number
+from optdsl.passes.cost import cost
+
+ONE = number(1)
+MINUS_ONE = Apply(Op.NEG, (ONE,))
+
+
+Positive = Callable[[Expr], bool]
+"""Says whether a scalar is positive and finite all over the declared domain."""
+
+
+def simplify(expr: Expr, positive: Positive) -> Expr:
+    """Return an expression no dearer than `expr` and equal to it over the reals.
+
+    A scalar is only moved across a root or out of a denominator where `positive` says that it may be.
+    """
+    expr = ir.rebuild(expr, tuple(simplify(part, positive) for part in ir.operands(expr)))
+    if ir.rate(expr) is not Rate.ELEMENT or not isinstance(expr, Apply):
+        return expr
+    rewrites: tuple[Callable[[Expr], Expr], ...] = (_gather, partial(_normalise, positive=positive), _join_quotients)
+    for rewrite in rewrites:
+        candidate = rewrite(expr)
+        if cost([candidate]) < cost([expr]):
+            expr = candidate
+    return expr
+
+
+@dataclass(frozen=True)
+class _Product:
+    """A product as scalar factors and divisors, and element factors and divisors, each in the order written."""
+
+    scalars: tuple[Expr, ...] = ()
+    scalar_divisors: tuple[Expr, ...] = ()
+    elements: tuple[Expr, ...] = ()
+    divisors: tuple[Expr, ...] = ()
+
+    def times(self, other: _Product) -> _Product:
+        return _Product(
+            self.scalars + other.scalars, self.scalar_divisors + other.scalar_divisors,
+            self.elements + other.elements, self.divisors + other.divisors,
+        )  # fmt: skip
+
+    def inverse(self) -> _Product:
+        return _Product(self.scalar_divisors, self.scalars, self.divisors, self.elements)
+
+    def coefficient(self) -> Expr:
+        """Return the scalar part as one expression."""
+        return _quotient(_multiply(self.scalars), _multiply(self.scalar_divisors))
+
+    def build(self) -> Expr:
+        """Return the product as an expression: the coefficient first, then element factors, then divisions."""
+        coefficient = self.coefficient()
+        factors = self.elements if coefficient == ONE and self.elements else (coefficient, *self.elements)
+        if factors[0] == MINUS_ONE and len(factors) > 1:
+            factors = (Apply(Op.NEG, (factors[1],)), *factors[2:])
+        result = _multiply(factors)
+        for divisor in self.divisors:
+            result = Apply(Op.DIV, (result, divisor))
+        return result
+
+
+def _multiply(factors: tuple[Expr, ...]) -> Expr:
+    result: Expr | None = None
+    for factor in factors:
+        if factor != ONE:
+            result = factor if result is None else Apply(Op.MUL, (result, factor))
+    return ONE if result is None else result
+
+
+def _quotient(numerator: Expr, denominator: Expr) -> Expr:
+    return numerator if denominator == ONE else Apply(Op.DIV, (numerator, denominator))
+
+
+def _product(expr: Expr) -> _Product:
+    """Take a product apart. A square of an element factor stays whole, so that it is still shared."""
+    match expr:
+        case Apply(Op.MUL, (left, right)) if left != right or ir.rate(expr) is not Rate.ELEMENT:
+            return _product(left).times(_product(right))
+        case Apply(Op.DIV, (left, right)):
+            return _product(left).times(_product(right).inverse())
+        case Apply(Op.NEG, (inner,)) if ir.rate(expr) is Rate.ELEMENT:
+            return _Product(scalars=(MINUS_ONE,)).times(_product(inner))
+    return _Product(elements=(expr,)) if ir.rate(expr) is Rate.ELEMENT else _Product(scalars=(expr,))
+
+
+def _gather(expr: Expr) -> Expr:
+    """Gather the scalar factors of a product into one."""
+    return _product(expr).build()
+
+
+def _normalise(expr: Expr, positive: Positive) -> Expr:
+    """Make the leading coefficient of each divisor 1, moving it into the coefficient of the whole product."""
+    product = _product(expr)
+    moved, divisors = _Product(), []
+    for divisor in product.divisors:
+        factor, rest = _leading(divisor, positive)
+        moved = moved.times(factor)
+        divisors.append(rest)
+    return replace(product, divisors=tuple(divisors)).times(moved.inverse()).build()
+
+
+def _leading(expr: Expr, positive: Positive) -> tuple[_Product, Expr]:
+    """Return a scalar c and an expression e with `expr = c*e`, where e is cheaper; c is 1 where there is none."""
+    match expr:
+        case Apply(Op.SQRT, (inner,)):
+            product = _product(inner)
+            if product.coefficient() != ONE and product.elements and positive(product.coefficient()):
+                rest = replace(product, scalars=(), scalar_divisors=())
+                return _root(product), Apply(Op.SQRT, (rest.build(),))
+        case Apply(Op.ADD, (left, right)):
+            for element, scalar, swapped in ((left, right, False), (right, left, True)):
+                if ir.rate(element) is Rate.ELEMENT and ir.rate(scalar) is not Rate.ELEMENT:
+                    factor, rest = _leading(element, positive)
+                    if factor != _Product():
+                        moved = _product(scalar).times(factor.inverse()).coefficient()
+                        return factor, Apply(Op.ADD, (moved, rest) if swapped else (rest, moved))
+        case Apply(Op.MUL | Op.DIV):
+            product = _product(expr)
+            if product.coefficient() != ONE and product.elements and positive(product.coefficient()):
+                factor = replace(product, elements=(), divisors=())
+                return factor, replace(product, scalars=(), scalar_divisors=()).build()
+    return _Product(), expr
+
+
+def _root(product: _Product) -> _Product:
+    """Return the square root of the scalar part of a product."""
+    over, under = _multiply(product.scalars), _multiply(product.scalar_divisors)
+    return _Product(
+        () if over == ONE else (Apply(Op.SQRT, (over,)),), () if under == ONE else (Apply(Op.SQRT, (under,)),)
+    )
+
+
+def _terms(expr: Expr, sign: int = 1) -> list[tuple[int, Expr]]:
+    """Return the terms of a sum with their signs."""
+    match expr:
+        case Apply(Op.ADD, (left, right)):
+            return _terms(left, sign) + _terms(right, sign)
+        case Apply(Op.SUB, (left, right)):
+            return _terms(left, sign) + _terms(right, -sign)
+        case _:
+            return [(sign, expr)]
+
+
+def _join_quotients(expr: Expr) -> Expr:
+    """Add quotients of one denominator before dividing."""
+    groups: dict[tuple[Expr, ...], list[tuple[int, _Product]]] = {}
+    order: list[tuple[Expr, ...] | tuple[int, Expr]] = []
+    for sign, term in _terms(expr):
+        product = _product(term)
+        if not product.divisors:
+            order.append((sign, term))
+            continue
+        if product.divisors not in groups:
+            order.append(product.divisors)
+        groups.setdefault(product.divisors, []).append((sign, replace(product, divisors=())))
+    result: Expr | None = None
+    for entry in order:
+        if isinstance(entry[0], int):
+            sign, term = entry  # type: ignore[misc]
+        else:
+            sign, term = _joined(groups[entry], entry)  # type: ignore[index,arg-type]
+        result = _plus(result, sign, term)  # type: ignore[arg-type]
+    assert result is not None
+    return result
+
+
+def _joined(group: list[tuple[int, _Product]], divisors: tuple[Expr, ...]) -> tuple[int, Expr]:
+    lead = group[0][0]
+    total: Expr | None = None
+    for sign, product in group:
+        total = _plus(total, sign * lead, product.build())
+    assert total is not None
+    for divisor in divisors:
+        total = Apply(Op.DIV, (total, divisor))
+    return lead, total
+
+
+def _plus(total: Expr | None, sign: int, term: Expr) -> Expr:
+    if total is None:
+        return term if sign > 0 else Apply(Op.NEG, (term,))
+    return Apply(Op.ADD if sign > 0 else Op.SUB, (total, term))

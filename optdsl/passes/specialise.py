@@ -1,0 +1,51 @@
+"""One form of a rule for each choice of optional states."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from optdsl.ir import nodes as ir
+from optdsl.ir.facts import Facts, prune
+from optdsl.ir.kernel import symbols
+
+
+def conditions(rule: ir.Rule) -> tuple[ir.Expr, ...]:
+    """Return the distinct conditions under which states exist, in the rule's order."""
+    return tuple(dict.fromkeys(state.when for state in rule.states if state.when is not None))
+
+
+def specialise(rule: ir.Rule) -> dict[int, ir.Rule]:
+    """Return the rule for each combination of its conditions that can hold.
+
+    Bit i of the key says that condition i holds. In each, absent states are gone, branches that can't be taken are cut
+    off, and equations that nothing needs any more are left out.
+    """
+    asked = conditions(rule)
+    variants = {}
+    for key in range(1 << len(asked)):
+        facts = Facts.declared(rule.hypers)
+        for bit, condition in enumerate(asked):
+            facts = facts.assume(condition, bool(key >> bit & 1))
+        truths = [facts.decide(condition) for condition in asked]
+        if facts.contradictory or any(truth is not None and truth != bool(key >> bit & 1) for bit, truth in enumerate(truths)):
+            continue
+        states = tuple(s for s in rule.states if s.when is None or key >> asked.index(s.when) & 1)
+        variants[key] = _reachable(replace(rule, states=states), facts)
+    return variants
+
+
+def _reachable(rule: ir.Rule, facts: Facts) -> ir.Rule:
+    """Return the rule with its equations pruned, and only those that the remaining states and the parameter need."""
+    values = {equation.target: prune(equation.value, facts) for equation in rule.equations}
+    kept = {rule.parameter.name, *(state.name for state in rule.states)}
+    queue = [target for target in values if target.role is ir.Role.NEW and target.name in kept]
+    needed = set(queue)
+    while queue:
+        for symbol in symbols(values[queue.pop()]):
+            if symbol in values and symbol not in needed:
+                needed.add(symbol)
+                queue.append(symbol)
+    equations = tuple(
+        replace(equation, value=values[equation.target]) for equation in rule.equations if equation.target in needed
+    )
+    return replace(rule, equations=equations)

@@ -1,0 +1,88 @@
+"""The compiler on one page: from text to the files of a target, stage by stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from optdsl import checks, targets
+from optdsl.diagnostics import CompileError, Problem
+from optdsl.ir.kernel import Kernel, Program
+from optdsl.ir.nodes import Rule
+from optdsl.passes.schedule import schedule
+from optdsl.passes.simplify import simplify
+from optdsl.passes.specialise import conditions, specialise
+from optdsl.passes.validate import Domain, validate
+from optdsl.resolve import resolve
+from optdsl.source import SourceFile
+from optdsl.syntax.parser import parse
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is known of a file: everything found in it, and the rule if none of that is an error."""
+
+    source: SourceFile
+    rule: Rule | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> list[Problem]:
+        """The findings that keep the rule from being compiled."""
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+
+def analyse(source: SourceFile) -> Checked:
+    """Parse and resolve a file."""
+    tree, unread = parse(source)
+    rule, wrong = resolve(source, tree)
+    problems = (*unread, *wrong)
+    return Checked(source, None if unread else rule, problems)
+
+
+def check(source: SourceFile) -> Checked:
+    """Parse and resolve a file, and look for what is legal but wrong."""
+    analysed = analyse(source)
+    if analysed.rule is None:
+        return analysed
+    return replace(analysed, problems=(*analysed.problems, *checks.run(analysed.rule)))
+
+
+def rule_of(source: SourceFile) -> Rule:
+    """Return the rule in a file; CompileError if it holds errors."""
+    analysed = analyse(source)
+    if analysed.rule is None:
+        raise CompileError(source, analysed.problems)
+    return analysed.rule
+
+
+def kernels(rule: Rule, *, exact: bool = False) -> Program:
+    """Return every variant of a rule scheduled, simplified unless `exact` or unless validation fails."""
+    asked = conditions(rule)
+    variants = specialise(rule)
+    written = tuple(schedule(variant, key, rule, lambda expr: expr) for key, variant in variants.items())
+    if exact:
+        return Program(rule, asked, written, simplified=False, reason="exact arithmetic was asked for")
+    domain = Domain(rule)
+    cheaper = partial(simplify, positive=domain.positive)
+    simplified = tuple(schedule(variant, key, rule, cheaper) for key, variant in variants.items())
+    for kernel in simplified:
+        reason = validate(kernel, domain, asked)
+        if reason:
+            return Program(rule, asked, written, simplified=False, reason=reason)
+    return Program(rule, asked, simplified)
+
+
+def as_written(rule: Rule) -> tuple[Kernel, ...]:
+    """Return the kernels of the author's form, to compare with."""
+    return kernels(rule, exact=True).kernels
+
+
+def emit(rule: Rule, target: str, stem: str, *, exact: bool = False) -> dict[str, str]:
+    """Return the text of each file that a target makes of a rule, by its name."""
+    return targets.find(target).emit(kernels(rule, exact=exact), stem)
+
+
+def compile_source(source: SourceFile, target: str, stem: str, *, exact: bool = False) -> dict[str, str]:
+    """Return the text of each file that a target makes of a rule's text; CompileError if it holds errors."""
+    return emit(rule_of(source), target, stem, exact=exact)

@@ -1,0 +1,325 @@
+"""The errors the resolver reports, one class per slug."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from optdsl.diagnostics import Fix, Note, Problem
+from optdsl.ir.interval import Interval
+from optdsl.ir.nodes import Kind
+from optdsl.syntax.errors import TooComplex as TooComplex
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndefinedName(Problem):
+    """A name that nothing defines."""
+
+    slug: ClassVar[str] = "undefined-name"
+    name: str
+    wanted: str
+    suggestion: str | None
+
+    @property
+    def message(self) -> str:
+        return f"`{self.name}` is not {self.wanted}" if self.wanted else f"`{self.name}` is not defined"
+
+    @property
+    def label(self) -> str:
+        return "" if self.wanted else "not a hyperparameter, state or intermediate"
+
+    @property
+    def help(self) -> str:
+        return f"did you mean `{self.suggestion}`?" if self.suggestion else ""
+
+    @property
+    def fix(self) -> Fix | None:
+        usable = self.suggestion is not None and "(" not in self.suggestion
+        return Fix(span=self.span, text=self.suggestion or "") if usable else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuplicateName(Problem):
+    """A name defined twice."""
+
+    slug: ClassVar[str] = "duplicate-name"
+    name: str
+    first: tuple[int, int]
+    what: str
+    primed: bool = False
+
+    @property
+    def message(self) -> str:
+        if self.primed:
+            return f"`{self.name}` is {self.what} and can't be defined again"
+        return f"`{self.name}` is defined twice"
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return (Note(span=self.first, label=f"first defined here, as {self.what}"),)
+
+    @property
+    def help(self) -> str:
+        if self.primed:
+            return f"its value after the step is `{self.name}'`"
+        return "each name is defined once; choose another name"
+
+    @property
+    def fix(self) -> Fix | None:
+        return Fix(span=self.span, text=f"{self.name}'") if self.primed else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReservedName(Problem):
+    """A definition of a word of the language."""
+
+    slug: ClassVar[str] = "reserved-name"
+    name: str
+    what: str
+
+    @property
+    def message(self) -> str:
+        return f"`{self.name}` is a word of the language and can't name {self.what}"
+
+    @property
+    def help(self) -> str:
+        meanings = {"t": "`t` is the step number; ", "size": "`size(x)` is the element count; "}
+        return meanings.get(self.name, "") + "choose another name"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingEquation(Problem):
+    """A state or parameter without an equation."""
+
+    slug: ClassVar[str] = "missing-equation"
+    name: str
+    what: str
+
+    @property
+    def message(self) -> str:
+        return f"the {self.what} `{self.name}` has no equation"
+
+    @property
+    def label(self) -> str:
+        return "declared here"
+
+    @property
+    def help(self) -> str:
+        unchanged = f", or `{self.name}' = {self.name}` if it never changes" if self.what == "state" else ""
+        return f"add a line `{self.name}' = ...` to `update`{unchanged}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotAState(Problem):
+    """A prime on something that has no value after the step."""
+
+    slug: ClassVar[str] = "not-a-state"
+    name: str
+    suggestion: str | None
+
+    @property
+    def message(self) -> str:
+        return f"`{self.name}` is neither the parameter nor a state, so there is no `{self.name}'`"
+
+    @property
+    def help(self) -> str:
+        if self.suggestion:
+            return f"did you mean `{self.suggestion}'`?"
+        return f"write `{self.name}` without the prime, or declare it in `state`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CyclicDefinition(Problem):
+    """Definitions that need each other."""
+
+    slug: ClassVar[str] = "cyclic-definition"
+    names: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        if len(self.names) == 1:
+            return f"`{self.names[0]}` is defined by itself"
+        chain = " -> ".join(f"`{name}`" for name in (*self.names, self.names[0]))
+        return f"these definitions need each other: {chain}"
+
+    @property
+    def help(self) -> str:
+        return "read a value before the step (without a prime) in one of them"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrongArgumentCount(Problem):
+    """A function called with too many or too few arguments."""
+
+    slug: ClassVar[str] = "wrong-argument-count"
+    name: str
+    expected: tuple[str, ...]
+    given: int
+
+    @property
+    def message(self) -> str:
+        count = len(self.expected)
+        return f"`{self.name}` takes {count} argument{'' if count == 1 else 's'}, not {self.given}"
+
+    @property
+    def help(self) -> str:
+        return f"write `{self.name}({', '.join(self.expected)})`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownFunction(Problem):
+    """A call of something that isn't a function."""
+
+    slug: ClassVar[str] = "unknown-function"
+    name: str
+    known: str
+    suggestion: str | None
+
+    @property
+    def message(self) -> str:
+        if self.known:
+            return f"`{self.name}` is {self.known}, not a function"
+        return f"there is no function `{self.name}`"
+
+    @property
+    def help(self) -> str:
+        if self.known:
+            return f"to multiply, write `{self.name}*(...)`"
+        if self.suggestion:
+            return f"did you mean `{self.suggestion}`?"
+        return "define it with a line `def NAME(arguments) = ...` above `update`"
+
+    @property
+    def fix(self) -> Fix | None:
+        return Fix(span=self.span, text=self.suggestion) if self.suggestion and not self.known else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalarFromElement(Problem):
+    """A scalar state given one value per element."""
+
+    slug: ClassVar[str] = "scalar-from-element"
+    name: str
+    declared: tuple[int, int]
+
+    @property
+    def message(self) -> str:
+        return f"the scalar state `{self.name}` is given one value per element"
+
+    @property
+    def label(self) -> str:
+        return "differs from element to element"
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return (Note(span=self.declared, label="declared as one number per parameter"),)
+
+    @property
+    def help(self) -> str:
+        return f"reduce it, with `norm`, `mean` or `sum`, or declare `{self.name}` without `: scalar`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefaultOutOfRange(Problem):
+    """A default outside its own interval."""
+
+    slug: ClassVar[str] = "default-out-of-range"
+    name: str
+    value: str
+    interval: Interval
+    place: tuple[int, int]
+
+    @property
+    def message(self) -> str:
+        return f"the default of `{self.name}`, {self.value}, is outside {self.interval}"
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return (Note(span=self.place, label="the interval it must lie in"),)
+
+    @property
+    def help(self) -> str:
+        return "change the default or the interval"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadInterval(Problem):
+    """An interval that makes no sense."""
+
+    slug: ClassVar[str] = "bad-interval"
+    why: str
+
+    @property
+    def message(self) -> str:
+        return self.why
+
+    @property
+    def help(self) -> str:
+        return "an interval is written `[0, 1)`: the lower end first, `[ ]` closed, `( )` open, `inf` for no bound"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotConstant(Problem):
+    """Something read where only constants may be."""
+
+    slug: ClassVar[str] = "not-constant"
+    where: str
+    allowed: str
+    reads: str = ""
+
+    @property
+    def message(self) -> str:
+        if self.reads:
+            return f"{self.where} can't depend on `{self.reads}`"
+        return f"{self.where} must be constant"
+
+    @property
+    def label(self) -> str:
+        return f"may depend on {self.allowed} only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrongKind(Problem):
+    """A truth value where a number belongs, or the other way round; None where a tensor was expected."""
+
+    slug: ClassVar[str] = "wrong-kind"
+    found: Kind | None
+    wanted: Kind | None
+
+    @property
+    def message(self) -> str:
+        if self.found is None or self.wanted is None:
+            return "a reduction needs a value per element, and this is one number"
+        return f"expected a {self.wanted.value}, found a {self.found.value}"
+
+    @property
+    def help(self) -> str:
+        if self.wanted is Kind.BOOLEAN:
+            return "compare it: `a != 0`"
+        if self.wanted is Kind.NUMBER:
+            return "choose numbers by it: `if condition then 1 else 0`"
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbsentState(Problem):
+    """A conditional state read where it may not exist."""
+
+    slug: ClassVar[str] = "absent-state"
+    name: str
+    primed: bool
+    condition: str
+    declared: tuple[int, int]
+
+    @property
+    def message(self) -> str:
+        shown = f"{self.name}'" if self.primed else self.name
+        return f"`{shown}` is read here even where `{self.condition}` fails and `{self.name}` doesn't exist"
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return (Note(span=self.declared, label=f"exists only when {self.condition}"),)
+
+    @property
+    def help(self) -> str:
+        return f"read it under `if {self.condition} then ... else ...`"

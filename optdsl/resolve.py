@@ -1,0 +1,580 @@
+"""From the surface tree to the typed rule: names, arguments, kinds and rates, with every mistake reported.
+
+Nothing downstream ever sees a wrong rule: `resolve` returns an `ir.Rule` only where it found no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+
+from optdsl import problems as bad
+from optdsl.diagnostics import Problem, closest
+from optdsl.functions import FUNCTIONS, SIZE, STEP_NUMBER
+from optdsl.ir import nodes as ir
+from optdsl.ir.evaluate import constant
+from optdsl.ir.facts import Facts
+from optdsl.ir.interval import Interval
+from optdsl.ir.nodes import Kind, Op, Rate, Role, Symbol
+from optdsl.source import SourceFile, Span
+from optdsl.syntax import ast
+from optdsl.syntax.names import KEYWORDS
+
+STORAGE = ("f16", "bf16", "f32", "f64")
+MOST_NODES = 20_000
+"""Operations in a rule once its `def`s are expanded."""
+LONGEST_CHAIN = 100
+"""Operations one after the other, counted through intermediates."""
+
+Environment = Mapping[str, ir.Expr]
+
+
+class _Unresolved(Exception):
+    """An expression holds an error, which has been reported."""
+
+
+def resolve(source: SourceFile, tree: ast.Rule) -> tuple[ir.Rule | None, list[Problem]]:
+    """Return the typed rule, or None and what is wrong with it."""
+    if tree.header is None:
+        return None, []
+    resolver = _Resolver(source, tree, tree.header)
+    rule = resolver.rule()
+    problems = resolver.problems
+    return (None if any(problem.severity == "error" for problem in problems) else rule), problems
+
+
+class _Resolver:
+    def __init__(self, source: SourceFile, tree: ast.Rule, header: ast.Header) -> None:
+        self.source = source
+        self.tree = tree
+        self.header = header
+        self.problems: list[Problem] = []
+        self.defined: dict[str, tuple[str, Span]] = {}
+        self.defs: dict[str, ast.DefEntry] = {}
+        self.hypers: dict[str, ir.Hyper] = {}
+        self.states: dict[str, ir.State] = {}
+        self.entries: dict[tuple[str, bool], ast.EquationEntry] = {}
+        self.symbols: dict[tuple[str, bool], Symbol] = {}
+        self.failed: set[tuple[str, bool]] = set()
+        self.depths: dict[Symbol, int] = {}
+        self.nodes = 0
+        self.expanding: list[str] = []
+        self.parameter = Symbol(Role.OLD, header.parameter.text, Rate.ELEMENT)
+        self.gradient = Symbol(Role.GRADIENT, header.gradient.text, Rate.ELEMENT)
+
+    def rule(self) -> ir.Rule | None:
+        self._collect_names()
+        for hyper in self.tree.hypers:
+            self._hyper(hyper)
+        for alias in self.tree.aliases:
+            self._alias(alias)
+        for state in self.tree.states:
+            self._state(state)
+        equations = [self._equation(key) for key in self._order()]
+        self._unused_defs()
+        self._missing_equations()
+        done = {equation.target: equation for equation in equations if equation is not None}
+        rule = ir.Rule(
+            name=self.header.name.text,
+            parameter=self.parameter,
+            gradient=self.gradient,
+            hypers=tuple(self.hypers.values()),
+            states=tuple(self.states.values()),
+            equations=tuple(sorted(done.values(), key=lambda equation: equation.span or (0, 0))),
+            aliases=tuple((alias.name.text, tuple(name.text for name in alias.members)) for alias in self.tree.aliases),
+            doc=self.tree.doc,
+            cites=tuple(self.tree.cites),
+            source=self.source.name,
+            text=self.source.text,
+        )
+        if not self.problems:
+            self.problems += absent_reads(rule)
+        return rule
+
+    # Names
+
+    def _collect_names(self) -> None:
+        tree, header = self.tree, self.header
+        self._define(header.parameter, "the parameter")
+        self._define(header.gradient, "the gradient")
+        for hyper in tree.hypers:
+            self._define(hyper.name, "a hyperparameter")
+        for alias in tree.aliases:
+            self._define(alias.name, "an alias")
+        for state in tree.states:
+            self._define(state.name, "a state")
+        for entry in tree.defs:
+            if self._define(entry.name, "a function"):
+                self.defs[entry.name.text] = entry
+        targets = {header.parameter.text, *(state.name.text for state in tree.states)}
+        for equation in tree.equations:
+            name, key = equation.name.text, (equation.name.text, equation.primed)
+            if key in self.entries:
+                self._report(bad.DuplicateName(span=equation.name.span, name=self._shown(key), first=self.entries[key].name.span, what="an equation"))  # fmt: skip
+            elif equation.primed and name not in targets and name not in tree.broken:
+                self._report(bad.NotAState(span=equation.name.span, name=name, suggestion=closest(name, targets)))
+                self.failed.add(key)
+            elif not equation.primed and name in targets:
+                self._report(bad.DuplicateName(span=equation.name.span, name=name, first=self.defined[name][1], what=self.defined[name][0], primed=True))  # fmt: skip
+                self.failed |= {key, (name, True)}
+            elif equation.primed or self._define(equation.name, "an intermediate"):
+                self.entries[key] = equation
+
+    def _define(self, name: ast.Name, what: str) -> bool:
+        reserved = KEYWORDS | FUNCTIONS.keys() | {"t", "size", "base"}
+        if name.text in reserved:
+            self._report(bad.ReservedName(span=name.span, name=name.text, what=what))
+        elif name.text in self.defined:
+            known, first = self.defined[name.text]
+            self._report(bad.DuplicateName(span=name.span, name=name.text, first=first, what=known))
+        else:
+            self.defined[name.text] = (what, name.span)
+            return True
+        return False
+
+    @staticmethod
+    def _shown(key: tuple[str, bool]) -> str:
+        return f"{key[0]}'" if key[1] else key[0]
+
+    def _report(self, problem: Problem) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    # Declarations
+
+    def _hyper(self, entry: ast.HyperEntry) -> None:
+        name = entry.name.text
+        if name in self.hypers:
+            return
+        earlier = {known: ir.Ref(hyper.symbol) for known, hyper in self.hypers.items()}
+        try:
+            default = self._constant(entry.default, earlier, f"the default of `{name}`")
+        except _Unresolved:
+            self.tree.broken.add(name)
+            return
+        kind = ir.kind(default)
+        interval = None if entry.interval is None else self._interval(entry, kind)
+        hyper = ir.Hyper(Symbol(Role.HYPER, name, Rate.CONST, kind), default, interval, entry.doc, entry.name.span)
+        self.hypers[name] = hyper
+        values: dict[str, float] = {}
+        for known in self.hypers.values():
+            values[known.symbol.name] = constant(known.default, values)
+        if interval is not None and values[name] not in interval:
+            shown = self.source.snippet(entry.default.span)
+            self._report(bad.DefaultOutOfRange(span=entry.default.span, name=name, value=shown, interval=interval, place=entry.interval.span))  # type: ignore[union-attr]  # fmt: skip
+
+    def _interval(self, entry: ast.HyperEntry, kind: Kind) -> Interval | None:
+        node = entry.interval
+        assert node is not None
+        if kind is Kind.BOOLEAN:
+            self._report(bad.BadInterval(span=node.span, why=f"`{entry.name.text}` is a truth value and has no interval"))
+            return None
+        try:
+            low, high = (constant(self._constant(end, {}, "the end of an interval"), {}) for end in (node.low, node.high))
+        except _Unresolved:
+            return None
+        interval = Interval(float(low), float(high), node.low_closed, node.high_closed)
+        if interval.low > interval.high or (interval.low == interval.high and interval.low not in interval):
+            self._report(bad.BadInterval(span=node.span, why="no number lies in this interval"))
+        elif (interval.low in (float("inf"), float("-inf")) and interval.low_closed) or (
+            interval.high in (float("inf"), float("-inf")) and interval.high_closed
+        ):
+            self._report(bad.BadInterval(span=node.span, why="an infinite end must be open"))
+        else:
+            return interval
+        return None
+
+    def _alias(self, entry: ast.AliasEntry) -> None:
+        for member in entry.members:
+            if member.text not in self.hypers and member.text not in self.tree.broken:
+                self._report(bad.UndefinedName(span=member.span, name=member.text, wanted="a hyperparameter", suggestion=closest(member.text, self.hypers)))  # fmt: skip
+
+    def _state(self, entry: ast.StateEntry) -> None:
+        name = entry.name.text
+        if name in self.states:
+            return
+        kind = None if entry.type is None else entry.type.text
+        if entry.type is not None and kind != "scalar" and kind not in STORAGE:
+            self._report(bad.UndefinedName(span=entry.type.span, name=entry.type.text, wanted="a type", suggestion=closest(entry.type.text, ("scalar", *STORAGE)) or "scalar"))  # fmt: skip
+        hypers = {known: ir.Ref(hyper.symbol) for known, hyper in self.hypers.items()}
+        scalar = kind == "scalar"
+        try:
+            init = self._initial(entry, hypers)
+            when = None
+            if entry.when is not None:
+                when = self._constant(entry.when, hypers, f"the condition of `{name}`")
+                self._expect(when, Kind.BOOLEAN, entry.when.span)
+        except _Unresolved:
+            init, when = ir.number(0), None
+        if scalar and ir.rate(init) is Rate.ELEMENT:
+            self._report(bad.ScalarFromElement(span=entry.init.span, name=name, declared=entry.name.span))
+        rate = Rate.STEP if scalar else Rate.ELEMENT
+        storage = kind if kind in STORAGE else None
+        symbol = Symbol(Role.OLD, name, rate)
+        self.states[name] = ir.State(symbol, init, scalar, storage, when, entry.doc, entry.name.span)
+
+    def _initial(self, entry: ast.StateEntry, hypers: Environment) -> ir.Expr:
+        environment = {**hypers, self.parameter.name: ir.Ref(self.parameter)}
+        where = f"the initial value of `{entry.name.text}`"
+        init = self._expression(entry.init, environment, where)
+        self._expect(init, Kind.NUMBER, entry.init.span)
+        return init
+
+    def _constant(self, node: ast.Expression, environment: Environment, where: str) -> ir.Expr:
+        expr = self._expression(node, environment, where)
+        if ir.rate(expr) is not Rate.CONST:
+            self._report(bad.NotConstant(span=node.span, where=where, allowed="numbers and hyperparameters"))
+            raise _Unresolved
+        return expr
+
+    # Equations
+
+    def _order(self) -> list[tuple[str, bool]]:
+        """Return the equations in an order in which each reads only those before it."""
+        graph = {key: set(self._reads(entry.value)) & self.entries.keys() for key, entry in self.entries.items()}
+        while True:
+            try:
+                return list(TopologicalSorter({key: sorted(reads) for key, reads in graph.items()}).static_order())
+            except CycleError as error:
+                cycle = list(reversed(error.args[1]))[:-1]
+                first = min(range(len(cycle)), key=lambda index: self.entries[cycle[index]].span)
+                cycle = cycle[first:] + cycle[:first]
+                entry = self.entries[cycle[0]]
+                names = tuple(self._shown(key) for key in cycle)
+                self._report(bad.CyclicDefinition(span=entry.name.span, names=names))
+                self.failed |= set(cycle)
+                for key in cycle:
+                    graph[key] = set()
+
+    def _reads(self, node: ast.Expression, seen: frozenset[str] = frozenset()) -> Iterator[tuple[str, bool]]:
+        match node:
+            case ast.Variable(name, primed):
+                yield (name, primed)
+            case ast.Operation(_, parts) | ast.Call(_, parts):
+                for part in parts:
+                    yield from self._reads(part, seen)
+                if isinstance(node, ast.Call) and node.function.text in self.defs.keys() - seen:
+                    yield from self._reads(self.defs[node.function.text].body, seen | {node.function.text})
+            case ast.Conditional(condition, chosen, other):
+                for part in (condition, chosen, other):
+                    yield from self._reads(part, seen)
+            case ast.Literal():
+                return
+
+    def _equation(self, key: tuple[str, bool]) -> ir.Equation | None:
+        name, primed = key
+        entry = self.entries[key]
+        if key in self.failed:
+            return None
+        try:
+            value = self._expression(entry.value, None, "an equation")
+            if primed:
+                self._expect(value, Kind.NUMBER, entry.value.span)
+        except _Unresolved:
+            self.failed.add(key)
+            return None
+        rate = ir.rate(value)
+        if primed:
+            state = self.states.get(name)
+            if state is not None and state.scalar and rate is Rate.ELEMENT:
+                self._report(bad.ScalarFromElement(span=entry.value.span, name=name, declared=state.span or entry.span))
+            scalar = state is not None and state.scalar
+            symbol = Symbol(Role.NEW, name, max(rate, Rate.STEP) if scalar else Rate.ELEMENT)
+        else:
+            symbol = Symbol(Role.LOCAL, name, rate, ir.kind(value))
+        self.symbols[key] = symbol
+        self.depths[symbol] = self._depth(value)
+        if self.depths[symbol] > LONGEST_CHAIN:
+            what = f"`{self._shown(key)}` follows from a chain of {self.depths[symbol]} operations"
+            self._report(bad.TooComplex(span=entry.name.span, what=what, limit=str(LONGEST_CHAIN)))
+            self.failed.add(key)
+        return ir.Equation(symbol, value, self._text(entry), entry.span)
+
+    def _text(self, entry: ast.EquationEntry) -> str:
+        return " ".join(self.source.snippet(entry.span).split())
+
+    def _depth(self, expr: ir.Expr) -> int:
+        if isinstance(expr, ir.Ref):
+            return self.depths.get(expr.symbol, 0)
+        return 1 + max((self._depth(part) for part in ir.operands(expr)), default=0)
+
+    def _missing_equations(self) -> None:
+        if self.tree.update is None:
+            return
+        owners = [(self.header.parameter, "parameter")] + [(entry.name, "state") for entry in self.tree.states]
+        for name, what in owners:
+            key = (name.text, True)
+            if key not in self.entries and key not in self.failed and name.text not in self.tree.broken:
+                self._report(bad.MissingEquation(span=name.span, name=name.text, what=what))
+
+    def _unused_defs(self) -> None:
+        """Look for mistakes in functions that nobody calls, too."""
+        for entry in self.tree.defs:
+            try:
+                environment = {argument.text: ir.number(1) for argument in entry.parameters}
+                self._expand(entry, environment, entry.span)
+            except _Unresolved:
+                continue
+
+    # Expressions
+
+    def _expression(self, node: ast.Expression, environment: Environment | None, where: str) -> ir.Expr:
+        """Return the typed form of an expression.
+
+        `environment` holds the only names that may be read; None means all of an equation's.
+        """
+        expr = self._convert(node, environment, where, {})
+        return expr
+
+    def _convert(
+        self, node: ast.Expression, environment: Environment | None, where: str, arguments: Environment
+    ) -> ir.Expr:
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            if self.nodes == MOST_NODES + 1:
+                what = f"this rule has more than {MOST_NODES:,} operations once its functions are expanded"
+                self._report(bad.TooComplex(span=node.span, what=what, limit=f"{MOST_NODES:,}"))
+            raise _Unresolved
+        match node:
+            case ast.Literal(value, text, span):
+                return ir.Truth(value, span) if isinstance(value, bool) else ir.Number(value, text, span)
+            case ast.Variable(name, primed, span):
+                return self._variable(name, primed, span, environment, where, arguments)
+            case ast.Call():
+                return self._call(node, environment, where, arguments)
+            case ast.Conditional() | ast.Operation():
+                return self._operation(node, environment, where, arguments)
+
+    def _all(
+        self, parts: tuple[ast.Expression, ...], environment: Environment | None, where: str, arguments: Environment
+    ) -> tuple[ir.Expr, ...]:
+        """Convert several expressions, reporting the errors of all before giving up."""
+        converted, failed = [], False
+        for part in parts:
+            try:
+                converted.append(self._convert(part, environment, where, arguments))
+            except _Unresolved:
+                failed = True
+        if failed:
+            raise _Unresolved
+        return tuple(converted)
+
+    def _operation(
+        self, node: ast.Operation | ast.Conditional, environment: Environment | None, where: str, arguments: Environment
+    ) -> ir.Expr:
+        if isinstance(node, ast.Conditional):
+            parts = self._all((node.condition, node.chosen, node.other), environment, where, arguments)
+            self._expect(parts[0], Kind.BOOLEAN, node.condition.span)
+            if ir.kind(parts[1]) is not ir.kind(parts[2]):
+                self._expect(parts[2], ir.kind(parts[1]), node.other.span)
+            return ir.Select(parts[0], parts[1], parts[2], node.span)
+        parts = self._all(node.operands, environment, where, arguments)
+        op = Op(node.operator)
+        if op in (Op.EQ, Op.NE) and ir.kind(parts[0]) is Kind.BOOLEAN:
+            self._expect(parts[1], Kind.BOOLEAN, node.operands[1].span)
+            same = ir.Select(parts[1], parts[0], ir.Apply(Op.NOT, (parts[0],)), node.span)
+            return same if op is Op.EQ else ir.Apply(Op.NOT, (same,), node.span)
+        wanted = Kind.BOOLEAN if op in ir.LOGIC else Kind.NUMBER
+        for part, operand in zip(parts, node.operands, strict=True):
+            self._expect(part, wanted, operand.span)
+        return ir.Apply(op, parts, node.span)
+
+    def _expect(self, expr: ir.Expr, kind: Kind, span: Span) -> None:
+        if ir.kind(expr) is not kind:
+            self._report(bad.WrongKind(span=span, found=ir.kind(expr), wanted=kind))
+            raise _Unresolved
+
+    def _variable(
+        self, name: str, primed: bool, span: Span, environment: Environment | None, where: str, arguments: Environment
+    ) -> ir.Expr:
+        if name in arguments and not primed:
+            return arguments[name]
+        if name == "t" and not primed and environment is None:
+            return ir.Ref(STEP_NUMBER.symbol, span)
+        if environment is not None:
+            if name in environment and not primed:
+                return ir.Ref(environment[name].symbol, span) if isinstance(environment[name], ir.Ref) else environment[name]  # type: ignore[union-attr]  # fmt: skip
+            self._unknown_constant(name, primed, span, environment, where)
+            raise _Unresolved
+        if (name, primed) in self.failed or name in self.tree.broken:
+            raise _Unresolved
+        symbol = self._symbol(name, primed)
+        if symbol is None:
+            self._unknown(name, primed, span, arguments)
+            raise _Unresolved
+        return ir.Ref(symbol, span)
+
+    def _symbol(self, name: str, primed: bool) -> Symbol | None:
+        if primed:
+            return self.symbols.get((name, True))
+        if name == self.parameter.name:
+            return self.parameter
+        if name == self.gradient.name:
+            return self.gradient
+        if name in self.hypers:
+            return self.hypers[name].symbol
+        if name in self.states:
+            return self.states[name].symbol
+        return self.symbols.get((name, False))
+
+    def _unknown_constant(
+        self, name: str, primed: bool, span: Span, environment: Environment, where: str
+    ) -> None:
+        known = name in self.defined or name == "t" or any(entry.name.text == name for entry in self.tree.equations)
+        if not known and name not in self.tree.broken:
+            self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=closest(name, environment)))
+        elif name not in self.tree.broken:
+            allowed = "numbers, hyperparameters and the parameter" if where.startswith("the initial") else "numbers and hyperparameters declared before it"  # fmt: skip
+            self._report(bad.NotConstant(span=span, where=where, allowed=allowed, reads=f"{name}'" if primed else name))
+
+    def _unknown(self, name: str, primed: bool, span: Span, arguments: Environment) -> None:
+        stateful = {self.parameter.name, *self.states}
+        if primed and name in stateful:
+            return  # its equation is missing or wrong, which is reported there
+        if primed and (name in self.defined or name == "t"):
+            self._report(bad.NotAState(span=span, name=name, suggestion=None))
+        elif name in self.defs or name in FUNCTIONS or name == "size":
+            self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=f"{name}(...)"))
+        else:
+            names = {*self.defined, *arguments, "t"} - self.defs.keys()
+            self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=closest(name, names)))
+
+    def _call(
+        self, node: ast.Call, environment: Environment | None, where: str, arguments: Environment
+    ) -> ir.Expr:
+        name = node.function.text
+        if name == "size":
+            return self._size(node)
+        if name in self.defs:
+            return self._call_def(node, environment, where, arguments)
+        if name not in FUNCTIONS:
+            if name not in self.tree.broken:
+                known = self.defined.get(name)
+                suggestion = closest(name, {*FUNCTIONS, *self.defs, "size"})
+                self._report(bad.UnknownFunction(span=node.function.span, name=name, known=known[0] if known else "", suggestion=suggestion))  # fmt: skip
+            raise _Unresolved
+        function = FUNCTIONS[name]
+        parts = self._all(node.arguments, environment, where, arguments)
+        self._count(node, function.arguments)
+        for position, (part, argument) in enumerate(zip(parts, node.arguments, strict=True)):
+            self._expect(part, function.kind_of(position), argument.span)
+            if function.reduction and ir.rate(part) is not Rate.ELEMENT:
+                self._report(bad.WrongKind(span=argument.span, found=None, wanted=None))
+                raise _Unresolved
+        return _placed(function.build(*parts), node.span, parts)
+
+    def _count(self, node: ast.Call, expected: tuple[str, ...]) -> None:
+        if len(node.arguments) != len(expected):
+            self._report(bad.WrongArgumentCount(span=node.span, name=node.function.text, expected=expected, given=len(node.arguments)))  # fmt: skip
+            raise _Unresolved
+
+    def _size(self, node: ast.Call) -> ir.Expr:
+        self._count(node, (self.parameter.name,))
+        argument = node.arguments[0]
+        if not isinstance(argument, ast.Variable) or argument.name not in (self.parameter.name, self.gradient.name):
+            self._report(bad.NotConstant(span=argument.span, where="`size`", allowed=f"the parameter `{self.parameter.name}`"))  # fmt: skip
+            raise _Unresolved
+        return ir.Ref(SIZE.symbol, node.span)
+
+    def _call_def(
+        self, node: ast.Call, environment: Environment | None, where: str, arguments: Environment
+    ) -> ir.Expr:
+        entry = self.defs[node.function.text]
+        parts = self._all(node.arguments, environment, where, arguments)
+        self._count(node, tuple(argument.text for argument in entry.parameters))
+        names = (argument.text for argument in entry.parameters)
+        return self._expand(entry, dict(zip(names, parts, strict=True)), node.span, environment, where)
+
+    def _expand(
+        self, entry: ast.DefEntry, arguments: Environment, span: Span, environment: Environment | None = None,
+        where: str = "a function",
+    ) -> ir.Expr:  # fmt: skip
+        name = entry.name.text
+        if name in self.expanding:
+            names = tuple(self.expanding[self.expanding.index(name) :])
+            self._report(bad.CyclicDefinition(span=self.defs[names[0]].name.span, names=names))
+            raise _Unresolved
+        self.expanding.append(name)
+        try:
+            return self._convert(entry.body, environment, where, arguments)
+        finally:
+            self.expanding.pop()
+
+
+def _placed(expr: ir.Expr, span: Span, parts: tuple[ir.Expr, ...]) -> ir.Expr:
+    """Give the nodes a built-in function expands to the place of its call, leaving its arguments theirs."""
+    if any(expr is part for part in parts):
+        return expr
+    inner = tuple(_placed(part, span, parts) for part in ir.operands(expr))
+    match expr:
+        case ir.Apply(op):
+            return ir.Apply(op, inner, span)
+        case ir.Reduce(fold):
+            return ir.Reduce(fold, inner, span)
+        case ir.Select():
+            return ir.Select(inner[0], inner[1], inner[2], span)
+        case ir.Ref(symbol):
+            return ir.Ref(symbol, span)
+        case ir.Number() | ir.Truth():
+            return expr
+
+
+def absent_reads(rule: ir.Rule) -> list[Problem]:
+    """Return a finding for every place where a conditional state is read though it may not exist."""
+    values = {equation.target: equation.value for equation in rule.equations}
+    conditions = {state.name: state.when for state in rule.states if state.when is not None}
+    found: list[Problem] = []
+    visited: set[tuple[Symbol, str]] = set()
+
+    def walk(expr: ir.Expr, facts: Facts) -> None:
+        if isinstance(expr, ir.Ref):
+            read(expr, facts)
+        elif isinstance(expr, ir.Select):
+            decided = facts.decide(expr.condition)
+            walk(expr.condition, facts)
+            if decided is not False:
+                walk(expr.chosen, facts.assume(expr.condition, True))
+            if decided is not True:
+                walk(expr.other, facts.assume(expr.condition, False))
+        else:
+            for part in ir.operands(expr):
+                walk(part, facts)
+
+    def read(ref: ir.Ref, facts: Facts) -> None:
+        symbol = ref.symbol
+        when = conditions.get(symbol.name) if symbol.role in (Role.OLD, Role.NEW) else None
+        if when is not None and facts.decide(when) is not True:
+            problem = bad.AbsentState(
+                span=_as_span(ref.span), name=symbol.name, primed=symbol.role is Role.NEW,
+                condition=_condition_text(rule, symbol.name), declared=_as_span(rule.state(symbol.name).span),
+            )  # fmt: skip
+            if problem not in found:
+                found.append(problem)
+            return
+        key = (symbol, repr(facts))
+        if symbol in values and key not in visited:
+            visited.add(key)
+            walk(values[symbol], facts)
+
+    declared = Facts.declared(rule.hypers)
+    for equation in rule.equations:
+        if equation.target.role is Role.NEW:
+            when = conditions.get(equation.target.name)
+            walk(equation.value, declared if when is None else declared.assume(when, True))
+    return found
+
+
+def _condition_text(rule: ir.Rule, name: str) -> str:
+    when = rule.state(name).when
+    spans = [node.span for node in _nodes(when) if node.span is not None] if when is not None else []
+    return rule.text[min(span[0] for span in spans) : max(span[1] for span in spans)] if spans else ""
+
+
+def _nodes(expr: ir.Expr) -> Iterator[ir.Expr]:
+    yield expr
+    for part in ir.operands(expr):
+        yield from _nodes(part)
+
+
+def _as_span(span: ir.Span | None) -> Span:
+    return Span(*span) if span is not None else Span(0, 0)

@@ -1,0 +1,11 @@
+"""Everything a generated module needs to step parameters: no compiler, no SymPy, no Lark."""
+
+from math import inf, nan
+
+from optdsl.ir import ieee
+from optdsl.ir.interval import Interval
+from optdsl.runtime.kernel import CKernel, NumpyKernel
+from optdsl.runtime.optimizer import Optimizer
+from optdsl.runtime.rule import Hyper, RuleInfo, State
+
+__all__ = ["CKernel", "Hyper", "Interval", "NumpyKernel", "Optimizer", "RuleInfo", "State", "ieee", "inf", "nan"]

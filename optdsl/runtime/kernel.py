@@ -1,0 +1,265 @@
+"""Running a compiled rule over many parameters: one call per step, on NumPy or on a built C library."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from optdsl.runtime.blocks import BLOCK as BLOCK
+
+Array = npt.NDArray[np.floating]
+
+@dataclass(slots=True, eq=False)
+class Leaf:
+    """One parameter as a kernel sees it.
+
+    `flat` is one-dimensional, contiguous, aligned and writable: a view of the caller's array, or a private copy where
+    the caller's strides forbid one. `states` are arrays of the caller's shape, C-contiguous, by name, only those that
+    exist. `scalars` holds the rule's scalar states as float64, in the rule's order. `steps` counts the steps done.
+    """
+
+    name: str
+    data: Array
+    flat: Array
+    states: dict[str, Array]
+    scalars: npt.NDArray[np.float64]
+    steps: int = 0
+    variant: int = 0
+
+
+class Plan(Protocol):
+    """A kernel bound to a fixed list of leaves, with everything cached that doesn't change between steps."""
+
+    def run(
+        self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]
+    ) -> None:
+        """Step the leaves numbered in `active`, in place.
+
+        `gradients[k]` (one-dimensional, contiguous, aligned, of the parameter's element type, sharing no memory with
+        parameters or states) and `hypers[k]` (float64: the hyperparameters in the rule's order, then the clip value,
+        then the factor of the gradient) belong to leaf `active[k]`, whose step number is its `steps` + 1. Raises
+        MemoryError before anything has changed. Does not count the step.
+        """
+
+
+class Kernel(Protocol):
+    """A compiled rule."""
+
+    @property
+    def target(self) -> str:
+        """The name of the target it was compiled for."""
+
+    def variant(self, hypers: Mapping[str, float]) -> int:
+        """Return which form of the rule these hyperparameters ask for (which optional states exist)."""
+
+    def plan(self, leaves: Sequence[Leaf]) -> Plan:
+        """Bind the kernel to leaves whose arrays stay where they are."""
+
+    def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
+        """Return the float64 sum of squares over gradients, each element first clipped to +-clip_value."""
+
+    def finite(self, gradients: Sequence[Array]) -> list[bool]:
+        """Return for each gradient whether all its elements are finite."""
+
+
+StepFunction = Callable[..., None]
+
+
+class Scratch(threading.local):
+    """Block-sized work arrays, kept per thread and element type."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[np.dtype[np.generic], list[npt.NDArray[np.generic]]] = {}
+
+    def take(self, dtype: np.dtype[np.generic], count: int) -> list[npt.NDArray[np.generic]]:
+        """Return `count` arrays of BLOCK elements."""
+        have = self.arrays.setdefault(dtype, [])
+        while len(have) < count:
+            have.append(np.empty(BLOCK, dtype))
+        return have[:count]
+
+
+_scratch = Scratch()
+
+
+@dataclass(frozen=True, slots=True)
+class NumpyKernel:
+    """A rule as Python functions over NumPy arrays, one for each combination of optional states.
+
+    A step function is called as `step(x, g, states, scalars, hypers, t, numbers, masks)`: flat arrays, a tuple of the
+    flat tensor states in the rule's order (None where absent), the float64 vector of scalar states, a list of floats,
+    the step number as a float, and block-sized scratch arrays of the parameter's type and of bool.
+    """
+
+    select: Callable[[Mapping[str, float]], int]
+    steps: Mapping[int, StepFunction]
+    tensor_states: tuple[str, ...]
+    numbers: int
+    masks: int
+    target: str = field(default="numpy", init=False)
+
+    def variant(self, hypers: Mapping[str, float]) -> int:
+        return self.select(hypers)
+
+    def plan(self, leaves: Sequence[Leaf]) -> NumpyPlan:
+        return NumpyPlan(self, leaves)
+
+    def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
+        total = 0.0
+        wide = _scratch.take(np.dtype(np.float64), 1)[0]
+        for gradient in gradients:
+            for start in range(0, gradient.size, BLOCK):
+                block = gradient[start : start + BLOCK]
+                part = wide[: block.size]
+                np.clip(block, -clip_value, clip_value, out=part)
+                total += float(np.dot(part, part))
+        return total
+
+    def finite(self, gradients: Sequence[Array]) -> list[bool]:
+        mask = _scratch.take(np.dtype(np.bool_), 1)[0]
+        result = []
+        for gradient in gradients:
+            blocks = (gradient[start : start + BLOCK] for start in range(0, gradient.size, BLOCK))
+            result.append(all(bool(np.isfinite(block, out=mask[: block.size]).all()) for block in blocks))
+        return result
+
+
+class NumpyPlan:
+    """The leaves of an optimizer, their states flattened once."""
+
+    def __init__(self, kernel: NumpyKernel, leaves: Sequence[Leaf]) -> None:
+        self.kernel = kernel
+        self.leaves = leaves
+        self.states = [
+            tuple(leaf.states[name].reshape(-1) if name in leaf.states else None for name in kernel.tensor_states)
+            for leaf in leaves
+        ]
+
+    def run(
+        self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]
+    ) -> None:
+        kernel = self.kernel
+        masks = _scratch.take(np.dtype(np.bool_), kernel.masks)
+        numbers = {leaf.flat.dtype: _scratch.take(leaf.flat.dtype, kernel.numbers) for leaf in self.leaves}
+        lists = {id(vector): vector.tolist() for vector in hypers}
+        with np.errstate(all="ignore"):
+            for index, gradient, vector in zip(active, gradients, hypers, strict=True):
+                leaf = self.leaves[index]
+                kernel.steps[leaf.variant](
+                    leaf.flat, gradient, self.states[index], leaf.scalars, lists[id(vector)],
+                    float(leaf.steps + 1), numbers[leaf.flat.dtype], masks,
+                )  # fmt: skip
+
+
+def threads() -> int:
+    """Return how many threads a step may use: `OPTDSL_NUM_THREADS`, else the processors this process may run on."""
+    asked = os.environ.get("OPTDSL_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class CKernel:
+    """A rule as a built C library."""
+
+    select: Callable[[Mapping[str, float]], int]
+    library: ctypes.CDLL
+    tensor_states: tuple[str, ...]
+    target: str = field(default="c", init=False)
+
+    @classmethod
+    def open(
+        cls, path: Path, select: Callable[[Mapping[str, float]], int], tensor_states: tuple[str, ...]
+    ) -> CKernel:
+        """Load the library a generated module stands beside."""
+        library = ctypes.CDLL(str(path))
+        for suffix in ("f32", "f64"):
+            step = getattr(library, f"optdsl_step_{suffix}")
+            step.argtypes, step.restype = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64), ctypes.c_int
+            squares = getattr(library, f"optdsl_squares_{suffix}")
+            squares.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_double, ctypes.c_int64)
+            squares.restype = ctypes.c_double
+            finite = getattr(library, f"optdsl_finite_{suffix}")
+            finite.argtypes, finite.restype = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64), ctypes.c_int
+        return cls(select, library, tensor_states)
+
+    def variant(self, hypers: Mapping[str, float]) -> int:
+        return self.select(hypers)
+
+    def plan(self, leaves: Sequence[Leaf]) -> CPlan:
+        return CPlan(self, leaves)
+
+    def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
+        count = threads()
+        return sum(
+            float(getattr(self.library, f"optdsl_squares_{_suffix(g.dtype)}")(g.ctypes.data, g.size, clip_value, count))
+            for g in gradients
+        )
+
+    def finite(self, gradients: Sequence[Array]) -> list[bool]:
+        count = threads()
+        return [
+            bool(getattr(self.library, f"optdsl_finite_{_suffix(g.dtype)}")(g.ctypes.data, g.size, count)) for g in gradients
+        ]
+
+
+def _suffix(dtype: np.dtype[np.floating]) -> str:
+    return {4: "f32", 8: "f64"}[dtype.itemsize]
+
+
+FIXED_COLUMNS = 7
+"""Columns of a row of the C table before the state pointers: elements, step number, variant, and the addresses of the
+hyperparameters, scalar states, parameter and gradient."""
+
+
+class CPlan:
+    """The table of addresses that one call of a C kernel works through, one row per parameter."""
+
+    def __init__(self, kernel: CKernel, leaves: Sequence[Leaf]) -> None:
+        self.kernel = kernel
+        self.leaves = leaves
+        self.tables: dict[str, tuple[list[int], npt.NDArray[np.int64]]] = {}
+        for suffix in ("f32", "f64"):
+            members = [index for index, leaf in enumerate(leaves) if _suffix(leaf.flat.dtype) == suffix]
+            if members:
+                rows = np.array([self._row(leaves[index]) for index in members], np.int64)
+                self.tables[suffix] = members, rows
+        self.gradients: list[Array | None] = [None] * len(leaves)
+        self.hypers: list[npt.NDArray[np.float64] | None] = [None] * len(leaves)
+
+    def _row(self, leaf: Leaf) -> list[int]:
+        states = [leaf.states[name].ctypes.data if name in leaf.states else 0 for name in self.kernel.tensor_states]
+        fixed = [leaf.flat.size, 0, leaf.variant, 0, leaf.scalars.ctypes.data, leaf.flat.ctypes.data, 0]
+        return [*fixed, *states]
+
+    def run(
+        self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]
+    ) -> None:
+        given = dict(zip(active, zip(gradients, hypers, strict=True), strict=True))
+        for suffix, (members, rows) in self.tables.items():
+            chosen = []
+            for row, index in enumerate(members):
+                if index not in given:
+                    continue
+                chosen.append(row)
+                gradient, vector = given[index]
+                rows[row, 1] = self.leaves[index].steps + 1
+                if gradient is not self.gradients[index]:
+                    self.gradients[index] = gradient
+                    rows[row, 6] = gradient.ctypes.data
+                if vector is not self.hypers[index]:
+                    self.hypers[index] = vector
+                    rows[row, 3] = vector.ctypes.data
+            table = rows if len(chosen) == len(members) else rows[chosen]
+            step = getattr(self.kernel.library, f"optdsl_step_{suffix}")
+            if len(table) and step(len(table), table.ctypes.data, threads()) != 0:
+                raise MemoryError("no memory for the scratch space of a step; nothing was changed")

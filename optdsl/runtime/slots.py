@@ -1,0 +1,130 @@
+"""One parameter of an optimizer and the states it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optdsl.runtime.groups import ParamGroup
+from optdsl.runtime.kernel import Array, Kernel, Leaf
+from optdsl.runtime.memory import Intake
+from optdsl.runtime.rule import RuleInfo, State
+
+STATE_TYPES = {"f16": "float16", "f32": "float32", "f64": "float64"}
+
+Scalars = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One parameter: as the caller gave it, as the kernel sees it, and what it has come to.
+
+    `private` says that the kernel works on a copy. `alive` names the states that have come into being; None before.
+    """
+
+    given: Any
+    leaf: Leaf
+    group: ParamGroup
+    private: bool
+    intake: Intake = field(default_factory=Intake)
+    alive: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the parameter."""
+        return self.leaf.name
+
+    def copy_in(self) -> None:
+        """Bring the kernel's copy, if it works on one, up to date with the caller's array."""
+        if self.private:
+            np.copyto(self.leaf.flat.reshape(self.leaf.data.shape), self.leaf.data)
+
+    def copy_out(self) -> None:
+        """Bring the caller's array up to date with the kernel's copy, if it works on one."""
+        if self.private:
+            np.copyto(self.leaf.data, self.leaf.flat.reshape(self.leaf.data.shape))
+
+    def drop_states(self) -> None:
+        """Be as before the first step, the step count apart."""
+        self.alive = None
+        self.leaf.states = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Becoming:
+    """What a slot's states are about to be. Making one changes nothing, and `commit` can't fail."""
+
+    slot: Slot
+    variant: int
+    alive: tuple[str, ...]
+    states: dict[str, Array]
+    scalars: Scalars
+
+    def commit(self) -> None:
+        """Put the states in place."""
+        leaf = self.slot.leaf
+        self.slot.alive = self.alive
+        leaf.states = self.states
+        leaf.scalars[...] = self.scalars
+        leaf.variant = self.variant
+
+
+def state_dtype(state: State, data: Array) -> np.dtype[Any]:
+    """Return the element type of a state of a parameter."""
+    if state.dtype is None:
+        return data.dtype
+    if state.dtype == "bf16":
+        import ml_dtypes  # few rules ask for it
+
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
+    return np.dtype(STATE_TYPES[state.dtype])
+
+
+def _initial(state: State, numbers: Mapping[str, float], data: Array) -> Array:
+    value = state.init(numbers, data)
+    dtype = state_dtype(state, data)
+    if np.ndim(value) == 0 and value == 0 and not np.signbit(value):
+        return np.zeros(data.shape, dtype)  # pages that are never written to cost nothing
+    result = np.empty(data.shape, dtype)
+    result[...] = value
+    return result
+
+
+def existing(rule: RuleInfo, numbers: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the names of the states that exist at these hyperparameters."""
+    return tuple(state.name for state in rule.states if state.exists(numbers))
+
+
+def states_of(rule: RuleInfo, slot: Slot) -> dict[str, npt.NDArray[Any]]:
+    """Return a slot's states by name: the arrays themselves, scalar states as 0-d views."""
+    result: dict[str, npt.NDArray[Any]] = {}
+    positions = {state.name: position for position, state in enumerate(rule.scalar_states)}
+    for name in slot.alive or ():
+        if name in positions:
+            position = positions[name]
+            result[name] = slot.leaf.scalars[position : position + 1].reshape(())
+        else:
+            result[name] = slot.leaf.states[name]
+    return result
+
+
+def become(rule: RuleInfo, kernel: Kernel, slot: Slot, numbers: Mapping[str, float]) -> Becoming:
+    """Return the states a slot has at these hyperparameters: those it has stay, missing ones are initialised."""
+    alive = existing(rule, numbers)
+    had = slot.alive or ()
+    states: dict[str, Array] = {}
+    scalars = slot.leaf.scalars.copy()
+    with np.errstate(all="ignore"):
+        for state in rule.tensor_states:
+            if state.name in alive:
+                kept = slot.leaf.states.get(state.name)
+                states[state.name] = _initial(state, numbers, slot.leaf.data) if kept is None else kept
+        for position, state in enumerate(rule.scalar_states):
+            if state.name in alive and state.name not in had:
+                scalars[position] = state.init(numbers, slot.leaf.data)
+    return Becoming(slot, kernel.variant(numbers), alive, states, scalars)

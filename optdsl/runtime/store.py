@@ -1,0 +1,225 @@
+"""The parameters of an optimizer in their groups, with their states."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from optdsl.runtime.groups import ParamGroup, evaluate
+from optdsl.runtime.kernel import Array, Kernel, Leaf, Plan
+from optdsl.runtime.memory import Ranges, check_distinct, check_parameter, flat_of
+from optdsl.runtime.options import Value, as_truth, common_options, complete, read_options
+from optdsl.runtime.parameter import Parameter
+from optdsl.runtime.rule import RuleInfo
+from optdsl.runtime.slots import Becoming, Slot, become, existing
+from optdsl.runtime.tree import Flat, Node, check_names, flatten, match, match_groups
+from optdsl.runtime.wording import kind, listing
+
+
+class Store:
+    """The slots of an optimizer, in groups, bound to a kernel."""
+
+    def __init__(self, rule: RuleInfo, kernel: Kernel) -> None:
+        self.rule = rule
+        self.kernel = kernel
+        self.groups: list[ParamGroup] = []
+        self.slots: list[Slot] = []
+        self.nodes: list[Node] = []
+        self.grouped = False
+        self.positions = 0
+        self._plan: Plan | None = None
+        self._ranges: Ranges | None = None
+
+    # Parameters and groups.
+
+    def add_group(self, params: Any, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+        """Add a group, or raise and leave everything as it was."""
+        own = [name for name in common_options(self.rule) if name == "maximize"]
+        settings, common = read_options(self.rule, options, own)
+        maximize = as_truth("maximize", common.get("maximize", defaults["maximize"])) if own else False
+        inherited, _ = read_options(self.rule, {k: v for k, v in defaults.items() if k not in own}, ())
+        group = self._make_group(complete(self.rule, {**inherited, **settings}), maximize)
+        flat = flatten(params, self.positions)
+        slots = self._make_slots(group, flat)
+        group.params.extend(slot.given for slot in slots)
+        self.groups.append(group)
+        self.slots.extend(slots)
+        self.nodes.append(flat.node)
+        self.positions += flat.positions
+        self._rebind()
+
+    def _make_group(self, settings: Mapping[str, Value], maximize: bool) -> ParamGroup:
+        # A strong reference would be a cycle, and keep the arrays of a dropped optimizer until the next collection.
+        back = weakref.ref(self)
+
+        def change(group: ParamGroup, settings: Mapping[str, Value]) -> None:
+            store = back()
+            if store is not None:
+                store.refit(group, settings)
+
+        return ParamGroup(self.rule, [], settings, maximize, change)
+
+    def _make_slots(self, group: ParamGroup, flat: Flat) -> list[Slot]:
+        check_names(flat.entries, (slot.name for slot in self.slots))
+        arrays = [(entry.name, check_parameter(entry.name, entry.value)) for entry in flat.entries]
+        check_distinct([*((slot.name, slot.leaf.data) for slot in self.slots), *arrays])
+        return [
+            self._make_slot(group, entry.name, entry.value, data)
+            for entry, (_, data) in zip(flat.entries, arrays, strict=True)
+        ]
+
+    def _make_slot(self, group: ParamGroup, name: str, given: Any, data: Array) -> Slot:
+        flat, private = flat_of(data)
+        scalars = np.zeros(len(self.rule.scalar_states), np.float64)
+        return Slot(given, Leaf(name, data, flat, {}, scalars), group, private)
+
+    def append(self, value: Any) -> Callable[[], None]:
+        """Add one parameter to the first group and return what takes it back. Raises before anything changes."""
+        group, node = self.groups[0], self.nodes[0]
+        flat = flatten(value, self.positions)
+        if flat.node.kind != "leaf":
+            raise TypeError(f"update takes one array or optdsl.Parameter at a time, got {kind(value)}")
+        slot = self._make_slots(group, flat)[0]
+        index = len(group.params)
+        group.params.append(slot.given)
+        self.slots.insert(index, slot)
+        self.nodes[0] = _extended(node, flat.node)
+        self.positions += 1
+        self._rebind()
+
+        def take_back() -> None:
+            del self.slots[index], group.params[index]
+            self.nodes[0] = node
+            self.positions -= 1
+            self._rebind()
+
+        return take_back
+
+    def find(self, key: object) -> Slot | None:
+        """Return the slot of a name, a `Parameter` or an array."""
+        for slot in self.slots:
+            if slot.given is key or slot.leaf.data is key or (isinstance(key, str) and slot.name == key):
+                return slot
+        return None
+
+    def clone(self, memo: dict[int, Any]) -> Store:
+        """Return a copy with copies of the parameters, for copy.deepcopy."""
+        other = Store(self.rule, self.kernel)
+        other.nodes, other.grouped, other.positions = list(self.nodes), self.grouped, self.positions
+        twins: dict[int, ParamGroup] = {}
+        for group in self.groups:
+            twin = other._make_group(copy.deepcopy(dict(group.settings), memo), group.maximize)
+            twins[id(group)] = memo[id(group)] = twin
+            other.groups.append(twin)
+        for slot in self.slots:
+            given = copy.deepcopy(slot.given, memo)
+            twin = twins[id(slot.group)]
+            twin.params.append(given)
+            fresh = self._make_slot(twin, slot.name, given, check_parameter(slot.name, given))
+            fresh.leaf.steps, fresh.leaf.variant, fresh.alive = slot.leaf.steps, slot.leaf.variant, slot.alive
+            fresh.leaf.states = {name: array.copy() for name, array in slot.leaf.states.items()}
+            fresh.leaf.scalars[...] = slot.leaf.scalars
+            other.slots.append(fresh)
+        return other
+
+    # States.
+
+    def commit(self, changes: Iterable[Becoming]) -> None:
+        """Put states in place."""
+        done = False
+        for change in changes:
+            change.commit()
+            done = True
+        if done:
+            self._plan = self._ranges = None
+
+    def refit(self, group: ParamGroup, settings: Mapping[str, Value]) -> None:
+        """Make the states of a group's parameters fit new settings, or raise and change nothing."""
+        changes = []
+        for slot in self.slots:
+            if slot.group is group and slot.alive is not None:
+                numbers = evaluate(self.rule, settings, slot.leaf.steps + 1)
+                if existing(self.rule, numbers) != slot.alive or self.kernel.variant(numbers) != slot.leaf.variant:
+                    changes.append(become(self.rule, self.kernel, slot, numbers))
+        self.commit(changes)
+
+    def take_over(
+        self,
+        becoming: Sequence[Becoming],
+        steps: Mapping[str, int],
+        settings: Mapping[int, tuple[Mapping[str, Value], bool]],
+    ) -> None:
+        """Put checked states, step counts and group settings in place; `settings` goes by the groups' id."""
+        self.drop_states(self.slots)
+        self.commit(becoming)
+        for slot in self.slots:
+            slot.leaf.steps = steps[slot.name]
+        # The states fit these settings already, so refitting finds nothing to do and can't fail.
+        for group in self.groups:
+            group.replace(*settings[id(group)])
+
+    def drop_states(self, slots: Iterable[Slot]) -> None:
+        """Be, for these slots, as before their states came into being."""
+        for slot in slots:
+            slot.drop_states()
+            self._plan = self._ranges = None
+
+    def initialise(self) -> None:
+        """Bring every state into being that isn't there yet."""
+        missing = [slot for slot in self.slots if slot.alive is None]
+        self.commit([become(self.rule, self.kernel, slot, slot.group.numbers(slot.leaf.steps + 1)) for slot in missing])
+
+    # Gradients and memory.
+
+    def _rebind(self) -> None:
+        """Forget what was worked out for the parameters as they were."""
+        self._plan = self._ranges = None
+        self.forget_gradients()
+
+    def forget_gradients(self) -> None:
+        """Let go of the gradients last seen."""
+        for slot in self.slots:
+            slot.intake.forget()
+
+    def own_gradients(self) -> list[Any]:
+        """Return the gradients that the parameters carry. Raises TypeError where one is a plain array."""
+        plain = [slot.name for slot in self.slots if not isinstance(slot.given, Parameter)]
+        if plain:
+            raise TypeError(
+                f"step() without gradients needs optdsl.Parameter, which carries its own; {listing(plain)} "
+                "are plain arrays: use step(gradients)"
+            )
+        return [slot.given.grad for slot in self.slots]
+
+    def match(self, gradients: Any) -> list[Any]:
+        """Return gradients given in the parameters' structure, one for each slot."""
+        return match_groups(self.nodes, gradients) if self.grouped else match(self.nodes[0], gradients)
+
+    def plan(self) -> Plan:
+        """Return the kernel bound to the leaves as they are."""
+        if self._plan is None:
+            self._plan = self.kernel.plan([slot.leaf for slot in self.slots])
+        return self._plan
+
+    def ranges(self) -> Ranges:
+        """Return the memory of parameters and states."""
+        if self._ranges is None:
+            leaves = [slot.leaf for slot in self.slots]
+            self._ranges = Ranges(
+                array for leaf in leaves for array in (leaf.data, leaf.scalars, *leaf.states.values())
+            )
+        return self._ranges
+
+
+def _extended(node: Node, leaf: Node) -> Node:
+    """Return a group's structure with one more parameter at its end."""
+    leaves = (*node.leaves, leaf.name)
+    if node.kind in {"mapping", "pairs"}:
+        return Node(node.kind, node.name, (*node.keys, leaf.name), (*node.children, leaf), node.type, leaves)
+    if node.kind == "sequence":
+        return Node("sequence", node.name, (*node.keys, len(node.keys)), (*node.children, leaf), node.type, leaves)
+    return Node("sequence", node.name, (0, 1), (node, leaf), list, leaves)

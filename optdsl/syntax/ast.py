@@ -1,0 +1,171 @@
+"""The surface tree: a rule as its author wrote it, right or wrong. Every node knows its place and its depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TypeAlias, Union
+
+from optdsl.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name, spelled out in ASCII."""
+
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A number (infinity is the one float) or a truth value, with the author's spelling."""
+
+    value: Fraction | float | bool
+    text: str
+    span: Span
+    depth: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A name in an expression, with its prime."""
+
+    name: str
+    primed: bool
+    span: Span
+    depth: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operator (`neg + - * / ^ < <= > >= == != and or not`) and its operands."""
+
+    operator: str
+    operands: tuple[Expression, ...]
+    span: Span
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function called by name."""
+
+    function: Name
+    arguments: tuple[Expression, ...]
+    span: Span
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """`if condition then chosen else other`; `elif` is a conditional in `other`."""
+
+    condition: Expression
+    chosen: Expression
+    other: Expression
+    span: Span
+    depth: int
+
+
+Expression: TypeAlias = Union[Literal, Variable, Operation, Call, Conditional]
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalNode:
+    """An interval as written."""
+
+    low: Expression
+    high: Expression
+    low_closed: bool
+    high_closed: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """`rule NAME(parameter, gradient) [from BASE]`."""
+
+    name: Name
+    parameter: Name
+    gradient: Name
+    base: Name | None
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class HyperEntry:
+    """`NAME = default [in INTERVAL] ["doc"]`."""
+
+    name: Name
+    default: Expression
+    interval: IntervalNode | None
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class AliasEntry:
+    """`alias NAME = (a, b, ...)`."""
+
+    name: Name
+    members: tuple[Name, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class StateEntry:
+    """`NAME[: type] = init [when CONDITION] ["doc"]`."""
+
+    name: Name
+    type: Name | None
+    init: Expression
+    when: Expression | None
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class DefEntry:
+    """`def NAME(args) = body`."""
+
+    name: Name
+    parameters: tuple[Name, ...]
+    body: Expression
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class EquationEntry:
+    """`NAME' = value` or `NAME = value`."""
+
+    name: Name
+    primed: bool
+    value: Expression
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment with its `#`."""
+
+    text: str
+    span: Span
+
+
+@dataclass(slots=True)
+class Rule:
+    """A whole file. `broken` are names that a line with a syntax error would have defined."""
+
+    header: Header | None = None
+    doc: str = ""
+    cites: list[tuple[str, ...]] = field(default_factory=list)
+    hypers: list[HyperEntry] = field(default_factory=list)
+    aliases: list[AliasEntry] = field(default_factory=list)
+    states: list[StateEntry] = field(default_factory=list)
+    defs: list[DefEntry] = field(default_factory=list)
+    equations: list[EquationEntry] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
+    update: Span | None = None
+    broken: set[str] = field(default_factory=set)

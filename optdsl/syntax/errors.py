@@ -1,0 +1,90 @@
+"""What is said about text that doesn't follow the grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from optdsl.diagnostics import Fix, Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntaxProblem(Problem):
+    """Text that can't be read. The words depend on where the parser stood."""
+
+    slug: ClassVar[str] = "syntax"
+    text: str
+    mark: str = ""
+    advice: str = ""
+    replacement: str | None = None
+
+    @property
+    def message(self) -> str:
+        return self.text
+
+    @property
+    def label(self) -> str:
+        return self.mark
+
+    @property
+    def help(self) -> str:
+        return self.advice
+
+    @property
+    def fix(self) -> Fix | None:
+        return None if self.replacement is None else Fix(span=self.span, text=self.replacement)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooComplex(Problem):
+    """Input over a stated limit."""
+
+    slug: ClassVar[str] = "too-complex"
+    what: str
+    limit: str
+    advice: str = ""
+
+    @property
+    def message(self) -> str:
+        return f"{self.what}; the limit is {self.limit}"
+
+    @property
+    def help(self) -> str:
+        return self.advice
+
+
+WORDS = {
+    "RULE": "`rule`", "FROM": "`from`", "CITE": "`cite`", "ALIAS": "`alias`", "DEF": "`def`", "IN": "`in` and an interval", "ELEMENT_OF": "`in` and an interval", "INFINITY": "`inf`",
+    "WHEN": "`when` and a condition", "IF": "`if`", "THEN": "`then`", "ELIF": "`elif`", "ELSE": "`else`", "OR": "`or`",
+    "AND": "`and`", "NOT": "`not`", "TRUE": "`true`", "FALSE": "`false`", "INF": "`inf`", "COMPARISON": "a comparison",
+    "EQUALS": "`=`", "PLUS": "`+`", "MINUS": "`-`", "TIMES": "`*`", "DIVIDE": "`/`", "POWER": "`^`", "ROOT": "a root",
+    "PRIME": "a prime", "SUPERSCRIPT": "a power", "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "COMMA": "`,`",
+    "COLON": "`:` and a type", "STRING": "a doc string in double quotes", "NUMBER": "a number", "NAME": "a name", "$END": "the end of the line",
+}  # fmt: skip
+
+_START_OF_VALUE = {"IF", "NOT", "MINUS", "NUMBER", "TRUE", "FALSE", "INF", "INFINITY", "NAME", "LPAR", "ROOT"}
+_CONTINUATION = {"OR", "AND", "COMPARISON", "PLUS", "MINUS", "TIMES", "DIVIDE", "POWER", "SUPERSCRIPT"}
+
+FOREIGN = {
+    "**": ("^", "a power is written `^`"),
+    "&&": ("and", "both conditions are joined by `and`"),
+    "||": ("or", "conditions are joined by `or`"),
+    ":=": ("=", "a definition is written with `=`"),
+    "//": ("/", "a division is written `/`; round down with `floor(a / b)`"),
+}
+FOREIGN_ASSIGNMENT = {"+=", "-=", "*=", "/=", "->"}
+
+
+def expected_words(accepted: Iterable[str]) -> str:
+    """Return in words what the parser could have read next."""
+    names = set(accepted) - {"FOREIGN", "STRAY"}
+    words = []
+    if _START_OF_VALUE <= names:
+        words.append("a value")
+        names -= _START_OF_VALUE
+    if len(_CONTINUATION & names) >= 3:
+        words.append("an operator")
+        names -= _CONTINUATION
+    words += sorted({WORDS[name] for name in names})
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

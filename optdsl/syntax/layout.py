@@ -1,0 +1,68 @@
+"""The lines and sections of a `.opt` file, found before any line is parsed.
+
+A line ends an entry unless a bracket is open. Section keywords start in column 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from optdsl.source import SourceFile, Span
+from optdsl.syntax.ast import Comment
+
+SECTIONS = ("hyper", "state", "update", "claim")
+"""Keywords that stand alone on a line and open a section."""
+
+_TOKENS = re.compile(r'(?P<string>"[^"\n]*"?)|(?P<comment>#[^\n]*)|(?P<open>[(\[])|(?P<close>[)\]])|(?P<newline>\n)')
+_OPENER = re.compile(r"(?:(?:rule|def)\b|(?:hyper|state|update|claim)[ \t\r]*(?:#[^\n]*)?$)", re.MULTILINE)
+_DEFINITION = re.compile(r"[ \t]*\w+['′’]?[ \t]*=(?!=)")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A logical line: its place, without surrounding blanks and comments, and the end of its first physical line."""
+
+    span: Span
+    column: int
+
+
+def comments(source: SourceFile) -> list[Comment]:
+    """Return the comments of a file, in order."""
+    found = (match for match in _TOKENS.finditer(source.text) if match["comment"])
+    return [Comment(match["comment"].rstrip(), Span(*match.span())) for match in found]
+
+
+def logical_lines(source: SourceFile) -> Iterator[Line]:
+    """Yield the entries of a file.
+
+    A bracket left open doesn't swallow the file: a section keyword in column 1, or a line that starts a definition,
+    begins a new entry all the same.
+    """
+    text, start, depth = source.text, 0, 0
+    for match in _TOKENS.finditer(text):
+        if match["open"]:
+            depth += 1
+        elif match["close"]:
+            depth = max(0, depth - 1)
+        elif match["newline"]:
+            rest = match.end()
+            if depth == 0 or _OPENER.match(text, rest) or _DEFINITION.match(text, rest):
+                yield from _line(source, start, match.start())
+                start, depth = rest, 0
+    yield from _line(source, start, len(text))
+
+
+def _line(source: SourceFile, start: int, end: int) -> Iterator[Line]:
+    text = source.text
+    last = start
+    for match in re.finditer(r'"[^"\n]*"?|#[^\n]*|\S', text[start:end]):
+        if not match.group().startswith("#"):
+            last = start + match.end()
+    first = start + len(text[start:end]) - len(text[start:end].lstrip())
+    while first < last and text[first] == "#":
+        line_end = text.find("\n", first)
+        first = line_end + 1 + len(text[line_end + 1 : end]) - len(text[line_end + 1 : end].lstrip())
+    if first < last:
+        yield Line(Span(first, last), source.position(first).column)

@@ -1,0 +1,363 @@
+"""The NumPy target: a Python function per variant that works through a tensor in blocks, in place.
+
+Element expressions become single array operations with `out=`. Their results live in block-sized scratch arrays, or
+in the arrays of the states themselves where the old value isn't needed any more (`registers.py` decides).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optdsl.ir.kernel import Kernel, Let, Phase, Program, symbols
+from optdsl.ir.nodes import Apply, Expr, Fold, Kind, Number, Rate, Reduce, Ref, Role, Select, Symbol, Truth, kind, rate
+from optdsl.targets import python
+from optdsl.targets.registers import Block, Choice, Copy, Instruction, Operand, Place, Plan, Scalar, Step, Value, allocate
+from optdsl.targets.text import Names, Writer, one_line
+
+ARGUMENTS = ("states", "scalars", "hypers", "numbers", "masks", "clip_value", "gradient_scale", "transform", "h")
+FOLDS = {Fold.SUM: "total", Fold.DOT: "inner", Fold.AMAX: "largest"}
+RESERVED = python.RESERVED | python.MODULE_NAMES | frozenset(ARGUMENTS)
+
+
+class NumpyTarget:
+    """Prints kernels as Python over NumPy arrays."""
+
+    name = "numpy"
+
+    def emit(self, program: Program, stem: str) -> dict[str, str]:
+        """Return the module's text."""
+        functions = [_Function(kernel) for kernel in program.kernels]
+        texts = [function.text() for function in functions]
+        writer = Writer()
+        writer.line(python.opening(program, "NumPy"))
+        writer.line()
+        writer.line("import numpy as np")
+        writer.line()
+        writer.line("from optdsl.runtime import Hyper, Interval, NumpyKernel, Optimizer, RuleInfo, State, ieee, inf")
+        writer.line("from optdsl.runtime.blocks import blocks, inner, largest, total")
+        writer.line()
+        python.write_rule(writer, program.rule)
+        writer.line()
+        writer.line()
+        python.write_select(writer, program)
+        for text in texts:
+            writer.lines += ["", "", *text.rstrip("\n").split("\n")]
+        writer.line()
+        writer.line()
+        with writer.block(f"class {python.class_name(program.rule)}(Optimizer):"):
+            writer.line("rule = RULE")
+            with writer.block("kernel = NumpyKernel(", ")"):
+                writer.line("select=_variant,")
+                steps = ", ".join(f"{kernel.variant}: _step_{kernel.variant}" for kernel in program.kernels)
+                writer.line(f"steps={{{steps}}},")
+                writer.line(f"tensor_states={tuple(s.name for s in program.rule.states if not s.scalar)!r},")
+                writer.line(f"numbers={max(function.numbers for function in functions)},")
+                writer.line(f"masks={max(function.masks for function in functions)},")
+        return {f"{stem}.py": writer.text()}
+
+
+@dataclass
+class _Function:
+    """Prints one kernel as one function."""
+
+    kernel: Kernel
+
+    def __post_init__(self) -> None:
+        self.rule = self.kernel.rule
+        self.names = Names(RESERVED)
+        self.writer = Writer()
+        self.numbers = 0
+        self.masks = 0
+        self.tensors = [state for state in self.kernel.present if not state.scalar]
+        self.scalar_states = [state for state in self.rule.states if state.scalar]
+        self.names.of("t", "t")
+        for symbol in (self.rule.parameter, self.rule.gradient, *(state.symbol for state in self.tensors)):
+            self.names.of(symbol, symbol.name)
+        for hyper in self.rule.hypers:
+            self.names.of(hyper.symbol, hyper.symbol.name)
+
+    def spell(self, symbol: Symbol) -> str:
+        """Return the identifier of a scalar symbol, or of a tensor state before the step."""
+        match symbol.role:
+            case Role.STEP:
+                return "t"
+            case Role.SIZE:
+                return f"float({self.names.of(self.rule.parameter, self.rule.parameter.name)}.size)"
+            case Role.NEW:
+                return self.names.of(symbol, f"{symbol.name}_new")
+            case _:
+                return self.names.of(symbol, symbol.name.replace(".", ""))
+
+    def block_of(self, name: str) -> str:
+        """Return the identifier of the current block of a tensor of the rule."""
+        return self.names.of(("block", name), f"{name}_")
+
+    def text(self) -> str:
+        """Return the function's text."""
+        rule, writer = self.rule, self.writer
+        arrays = ", ".join(self.spell(symbol) for symbol in (rule.parameter, rule.gradient))
+        with writer.block(f"def _step_{self.kernel.variant}({arrays}, states, scalars, hypers, t, numbers, masks):"):
+            self._unpack()
+            for let in self.kernel.prologue:
+                self._scalar_let(let)
+            for phase in self.kernel.phases:
+                self._phase(phase)
+            for let in self.kernel.epilogue:
+                self._scalar_let(let)
+            for symbol in self.kernel.scalar_stores:
+                index = [state.name for state in self.scalar_states].index(symbol.name)
+                writer.line(f"scalars[{index}] = {self.spell(symbol)}")
+        return writer.text()
+
+    def _unpack(self) -> None:
+        states = [state for state in self.rule.states if not state.scalar]
+        present = {state.name for state in self.tensors}
+        if states:
+            names = ", ".join(self.spell(state.symbol) if state.name in present else "_" for state in states)
+            self.writer.line(f"({names},) = states")
+        read = {symbol for let in self.kernel.lets() for symbol in symbols(let.value)}
+        hypers = [self.spell(h.symbol) if h.symbol in read else "_" for h in self.rule.hypers]
+        self.writer.line(f"{', '.join([*hypers, 'clip_value', 'gradient_scale'])} = hypers")
+        for index, state in enumerate(self.scalar_states):
+            if state.symbol in read:
+                self.writer.line(f"{self.spell(state.symbol)} = float(scalars[{index}])")
+        if self.rule.gradient in read:
+            self.writer.line("transform = clip_value < inf or gradient_scale != 1.0")
+
+    def _scalar_let(self, let: Let) -> None:
+        self.writer.line(f"{self.spell(let.symbol)} = {python.scalar(let.value, self.spell)}")
+
+    def _phase(self, phase: Phase) -> None:
+        for let in phase.scalars:
+            self._scalar_let(let)
+        for let in phase.reductions:
+            assert isinstance(let.value, Reduce)
+            self.writer.line(f"{self.spell(let.symbol)} = {'-inf' if let.value.fold is Fold.AMAX else '0.0'}")
+        lowering = _Lowering(self, phase)
+        body = lowering.body()
+        plan = allocate(body)
+        self.numbers, self.masks = max(self.numbers, plan.numbers), max(self.masks, plan.masks)
+        with self.writer.block(self._loop(phase, plan)):
+            printer = _Printer(self, plan.names, lowering.labels)
+            printer.block(body)
+            for home, value in lowering.stored:
+                if printer.place(value) != printer.place(home):
+                    self.writer.line(f"np.copyto({printer.place(home)}, {printer.place(value)})")
+
+    def _loop(self, phase: Phase, plan: Plan) -> str:
+        """Return the line that opens the loop over the blocks."""
+        uses = _tensors_used(phase)
+        order = [self.rule.parameter, self.rule.gradient, *(state.symbol for state in self.tensors)]
+        tensors = [symbol for symbol in order if symbol.name in uses] or [self.rule.parameter]
+        variables = [self.block_of(symbol.name) for symbol in tensors]
+        variables += [self.names.of(("w", i), f"w{i}") for i in range(plan.numbers)]
+        variables += [self.names.of(("k", i), f"k{i}") for i in range(plan.masks)]
+        counts = (("numbers", plan.numbers), ("masks", plan.masks))
+        scratch = " + ".join(f"{name}[:{count}]" for name, count in counts if count) or "()"
+        arrays = ", ".join(self.spell(symbol) for symbol in tensors)
+        return f"for ({', '.join(variables)},) in blocks(({arrays},), {scratch}):"
+
+
+def _tensors_used(phase: Phase) -> set[str]:
+    """Return the names of the tensors a phase reads or writes."""
+    local = {let.symbol for let in phase.lets}
+    read = {s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value)}
+    tensors = {s for s in read - local if s.rate is Rate.ELEMENT} | set(phase.stores)
+    return {symbol.name for symbol in tensors}
+
+
+class _Lowering:
+    """Turns the element expressions of a phase into single operations."""
+
+    def __init__(self, function: _Function, phase: Phase) -> None:
+        self.function = function
+        self.phase = phase
+        self.values: dict[Symbol, Value] = {}
+        self.stored: list[tuple[Place, Value]] = []
+        self.labels: dict[int, str] = {}
+        self.count = 0
+        self.block = Block()
+        rule = function.rule
+        read = {s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value)}
+        if rule.gradient in read:
+            self._gradient()
+
+    def _gradient(self) -> None:
+        """Clip and scale the gradient, where that was asked for, without touching the caller's array."""
+        g = Place(self.function.rule.gradient.name)
+        result = self._fresh(Kind.NUMBER)
+        self.labels[result.number] = f"{g.name}_used"
+        then = Block()
+        clipped, low = self._fresh(Kind.NUMBER), self._fresh(Kind.NUMBER)
+        then.add(Step("maximum", (g, Scalar("-clip_value")), low))
+        then.add(Step("minimum", (low, Scalar("clip_value")), clipped))
+        then.add(Step("multiply", (clipped, Scalar("gradient_scale")), result))
+        other = Block([Copy(g, result, alias=True)])
+        self.block.add(Choice("transform", then, other, result))
+        self.values[self.function.rule.gradient] = result
+
+    def body(self) -> Block:
+        """Return the operations on one block."""
+        for let in self.phase.lets:
+            equations = [one_line(self.function.rule.equations[number].text) for number in let.equations]
+            self.block.notes.setdefault(len(self.block.items), []).extend(equations)
+            home = Place(let.symbol.name) if let.symbol in self.phase.stores else None
+            value = self._emit(let.value, self.block, home)
+            if home is not None and value != home and not (isinstance(value, Value) and value.home == home):
+                stored = self._fresh(Kind.NUMBER, home)
+                self.block.add(Copy(value, stored))
+                value = stored
+            if not isinstance(value, Value):
+                value = self._as_value(value)
+            elif home is not None:
+                self.stored.append((home, value))
+            self.values[let.symbol] = value
+            self.labels.setdefault(value.number, let.symbol.name.replace(".", ""))
+        for let in self.phase.reductions:
+            assert isinstance(let.value, Reduce)
+            args = tuple(self._emit(arg, self.block, None) for arg in let.value.args)
+            self.block.add(Instruction(FOLDS[let.value.fold], args, self.function.spell(let.symbol)))
+        return self.block
+
+    def _as_value(self, operand: Operand) -> Value:
+        """Give a name to an intermediate that is a tensor or a number itself."""
+        value = self._fresh(Kind.NUMBER)
+        self.block.add(Copy(operand, value, alias=isinstance(operand, Place)))
+        return value
+
+    def _fresh(self, of: Kind, home: Place | None = None) -> Value:
+        self.count += 1
+        return Value(self.count, of is Kind.BOOLEAN, home)
+
+    def _emit(self, expr: Expr, block: Block, home: Place | None) -> Operand:
+        """Add the operations that compute an expression and return where its value is.
+
+        `home` is the tensor it will be stored in, if any.
+        """
+        if rate(expr) is not Rate.ELEMENT:
+            return Scalar(python.scalar(expr, self.function.spell))
+        match expr:
+            case Ref(symbol):
+                return self.values[symbol] if symbol in self.values else Place(symbol.name)
+            case Apply(op, args):
+                operands = tuple(self._emit(arg, block, None) for arg in args)
+                result = self._fresh(kind(expr), home)
+                block.add(Step(python.UFUNCS[op], operands, result))
+                return result
+            case Select(condition, chosen, other) if rate(condition) is not Rate.ELEMENT:
+                return self._choose(python.scalar(condition, self.function.spell), chosen, other, block, home)
+            case Select(condition, chosen, other):
+                mask = self._emit(condition, block, None)
+                first, second = self._emit(chosen, block, None), self._emit(other, block, None)
+                result = self._fresh(kind(expr), home)
+                block.add(Step("select", (second, first, mask), result))
+                return result
+            case Number() | Truth() | Reduce():
+                raise TypeError("not an element expression")
+
+    def _choose(self, condition: str, chosen: Expr, other: Expr, block: Block, home: Place | None) -> Value:
+        result = self._fresh(kind(chosen), home)
+        arms = []
+        for arm in (chosen, other):
+            inner = Block()
+            self._into(arm, result, inner, home)
+            arms.append(inner)
+        block.add(Choice(condition, arms[0], arms[1], result))
+        return result
+
+    def _into(self, expr: Expr, result: Value, block: Block, home: Place | None) -> None:
+        """Add operations that leave the value of an arm in `result`."""
+        if isinstance(expr, Select) and rate(expr.condition) is not Rate.ELEMENT and rate(expr) is Rate.ELEMENT:
+            arms = [Block(), Block()]
+            self._into(expr.chosen, result, arms[0], home)
+            self._into(expr.other, result, arms[1], home)
+            condition = python.scalar(expr.condition, self.function.spell)
+            block.add(Choice(condition, arms[0], arms[1], result))
+            return
+        value = self._emit(expr, block, home)
+        if isinstance(value, Value) and block.items and isinstance(block.items[-1], Step) and block.items[-1].result is value:
+            last = block.items.pop()
+            assert isinstance(last, Step)
+            block.add(Step(last.ufunc, last.operands, result))
+        else:
+            block.add(Copy(value, result, alias=home is None and not isinstance(value, Scalar)))
+
+
+class _Printer:
+    """Prints the operations of a block, each value under the name it was allotted."""
+
+    def __init__(self, function: _Function, names: dict[int, str], labels: dict[int, str]) -> None:
+        self.function = function
+        self.names = names
+        self.labels = labels
+        self.writer = function.writer
+
+    def place(self, operand: Operand) -> str:
+        match operand:
+            case Scalar(text):
+                return text
+            case Place(name):
+                return self.function.block_of(name)
+            case Value(number):
+                return self._spell(self.names[number])
+
+    def _spell(self, allotted: str) -> str:
+        kind_, _, name = allotted.partition(":")
+        if kind_ == "home":
+            return self.function.block_of(name)
+        if kind_ == "variable":
+            return self.function.names.of(("variable", name, self), self.labels.get(int(name), "u"))
+        return self.function.names.of((kind_, int(name)), f"{kind_}{name}")
+
+    def block(self, block: Block) -> None:
+        for index, item in enumerate(block.items):
+            for note in block.notes.get(index, ()):
+                self.writer.line(f"# {note}")
+            self._item(item)
+        for note in block.notes.get(len(block.items), ()):
+            self.writer.line(f"# {note}")
+        if not block.items:
+            self.writer.line("pass")
+
+    def _item(self, item: Step | Copy | Choice | Instruction) -> None:
+        match item:
+            case Instruction(function, operands, target):
+                value = f"{function}({', '.join(self.place(operand) for operand in operands)})"
+                self.writer.line(f"{target} = np.maximum({target}, {value}).item()" if function == "largest" else f"{target} += {value}")
+            case Step("select", (other, chosen, mask), result):
+                out = self.out(result)
+                if self.place(other) != out:
+                    self.writer.line(f"np.copyto({out}, {self.place(other)})")
+                self.writer.line(f"np.copyto({out}, {self.place(chosen)}, where={self.place(mask)})")
+                self._bind(result)
+            case Step(ufunc, operands, result):
+                arguments = ", ".join(self.place(operand) for operand in operands)
+                self.writer.line(f"np.{ufunc}({arguments}, out={self.out(result)})")
+                self._bind(result)
+            case Copy(source, result, alias):
+                if alias and result.number in self.variables:
+                    self.writer.line(f"{self.place(result)} = {self.place(source)}")
+                elif self.place(source) != self.out(result):
+                    self.writer.line(f"np.copyto({self.out(result)}, {self.place(source)})")
+                    self._bind(result)
+            case Choice(condition, then, other, _):
+                with self.writer.block(f"if {condition}:"):
+                    self.block(then)
+                if other.items:
+                    with self.writer.block("else:"):
+                        self.block(other)
+
+    @property
+    def variables(self) -> set[int]:
+        return {number for number, allotted in self.names.items() if allotted.startswith("variable:")}
+
+    def out(self, result: Value) -> str:
+        """Return the array a result is written to, which its name may only be bound to afterwards."""
+        return self._spell(self.names.get(-result.number, self.names[result.number]))
+
+    def _bind(self, result: Value) -> None:
+        if self.out(result) != self.place(result):
+            self.writer.line(f"{self.place(result)} = {self.out(result)}")
+
+
+TARGET = NumpyTarget()

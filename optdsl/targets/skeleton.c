@@ -1,0 +1,246 @@
+#include <math.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A row of the table is one parameter: these columns, then the addresses of its states. */
+enum { COUNT, STEP, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, STATES };
+enum {
+    BLOCK = 65536,     /* elements whose reductions are added up together, whatever the number of threads */
+    WORTH = 262144,    /* elements for which a thread is worth starting */
+    MOST_THREADS = 64,
+    RUN = 256,         /* elements computed before their reductions are added up */
+    LANES = 16
+};
+
+static inline double sign_f64(double a) { return a > 0.0 ? 1.0 : a < 0.0 ? -1.0 : a == 0.0 ? 0.0 : a; }
+static inline double lesser_f64(double a, double b) { return (a < b) | (a != a) ? a : b; }
+static inline double greater_f64(double a, double b) { return (a > b) | (a != a) ? a : b; }
+static inline float sign_f32(float a) { return a > 0.0f ? 1.0f : a < 0.0f ? -1.0f : a == 0.0f ? 0.0f : a; }
+static inline float lesser_f32(float a, float b) { return (a < b) | (a != a) ? a : b; }
+static inline float greater_f32(float a, float b) { return (a > b) | (a != a) ? a : b; }
+
+/* Reductions: in lanes within a block, then lane by lane, then block by block. */
+static inline void total_lanes(double *restrict lanes, const double *restrict run, int64_t length) {
+    int64_t i = 0;
+    for (; i + LANES <= length; i += LANES)
+        for (int k = 0; k < LANES; ++k) lanes[k] += run[i + k];
+    for (int k = 0; i < length; ++i, ++k) lanes[k] += run[i];
+}
+static inline double total_of(const double *lanes) {
+    double sum = 0.0;
+    for (int k = 0; k < LANES; ++k) sum += lanes[k];
+    return sum;
+}
+static inline void largest_lanes(double *restrict lanes, const double *restrict run, int64_t length) {
+    int64_t i = 0;
+    for (; i + LANES <= length; i += LANES)
+        for (int k = 0; k < LANES; ++k) lanes[k] = greater_f64(lanes[k], run[i + k]);
+    for (int k = 0; i < length; ++i, ++k) lanes[k] = greater_f64(lanes[k], run[i]);
+}
+static inline double largest_of(const double *lanes) {
+    double most = -INFINITY;
+    for (int k = 0; k < LANES; ++k) most = greater_f64(most, lanes[k]);
+    return most;
+}
+
+/* Run work(context, k, threads) for each k below threads, the first on the caller's thread. Threads are started for
+   the call and joined before it returns: nothing is left behind for a fork or a second caller to trip over. One that
+   can't be started is done without. */
+typedef void (*work_function)(void *context, int64_t k, int64_t threads);
+typedef struct { work_function work; void *context; int64_t k, threads; } share;
+static void *run_share(void *argument) {
+    share *s = argument;
+    s->work(s->context, s->k, s->threads);
+    return NULL;
+}
+static void parallel(work_function work, void *context, int64_t threads) {
+    pthread_t started[MOST_THREADS];
+    share shares[MOST_THREADS];
+    int running[MOST_THREADS] = {0};
+    for (int64_t k = 1; k < threads; ++k) {
+        shares[k] = (share){work, context, k, threads};
+        running[k] = pthread_create(&started[k], NULL, run_share, &shares[k]) == 0;
+    }
+    work(context, 0, threads);
+    for (int64_t k = 1; k < threads; ++k) {
+        if (running[k]) pthread_join(started[k], NULL);
+        else work(context, k, threads);
+    }
+}
+static int64_t worthwhile(int64_t elements, int64_t threads) {
+    int64_t most = elements / WORTH + 1;
+    if (most > MOST_THREADS) most = MOST_THREADS;
+    return threads < 1 ? 1 : threads < most ? threads : most;
+}
+
+/* ---- after the sizes of the rule ---- */
+enum { COLUMNS = STATES + TENSOR_STATES };
+
+/* Add up what the blocks of a tensor left, in order. */
+static inline double total(const double *sums, int64_t parts) {
+    double sum = 0.0;
+    for (int64_t p = 0; p < parts; ++p) sum += sums[p * SUMS];
+    return sum;
+}
+static inline double largest(const double *sums, int64_t parts) {
+    double most = -INFINITY;
+    for (int64_t p = 0; p < parts; ++p) most = greater_f64(most, sums[p * SUMS]);
+    return most;
+}
+
+/* The place in a tensor of n elements where a split of all elements falls: on a cache line, or at an end. */
+static inline int64_t split_in(int64_t place, int64_t n) {
+    return place <= 0 ? 0 : place >= n ? n : place & ~(int64_t)63;
+}
+static inline int64_t split_of(int64_t elements, int64_t k, int64_t threads) {
+    return k >= threads ? elements : elements / threads * k;
+}
+
+/* ---- for each element type ---- */
+
+typedef struct {
+    const int64_t *table;
+    int64_t rows, elements;
+    double **c;      /* the scalars of each row */
+    int64_t row;     /* of a large tensor in work */
+    int phase;
+    double *partial; /* what its blocks leave, SUMS each */
+} step_$S;
+
+/* Rules of one pass: each thread takes an equal share of all elements. */
+static void share_$S(void *context, int64_t k, int64_t threads) {
+    const step_$S *s = context;
+    const int64_t from = split_of(s->elements, k, threads), to = split_of(s->elements, k + 1, threads);
+    double sums[SUMS];
+    int64_t at = 0;
+    for (int64_t r = 0; r < s->rows && at <= to; ++r) {
+        const int64_t *row = s->table + r * COLUMNS, n = row[COUNT];
+        const int64_t lo = split_in(from - at, n), hi = split_in(to - at, n);
+        if (lo < hi) elements_$S(row, s->c[r], lo, hi, 0, sums);
+        at += n;
+    }
+}
+
+/* Rules with reductions, small tensors: each thread takes whole tensors through all passes. */
+static void whole_$S(void *context, int64_t k, int64_t threads) {
+    const step_$S *s = context;
+    const int64_t from = split_of(s->elements, k, threads), to = split_of(s->elements, k + 1, threads);
+    int64_t at = 0;
+    for (int64_t r = 0; r < s->rows; ++r) {
+        const int64_t *row = s->table + r * COLUMNS, n = row[COUNT];
+        if (n <= BLOCK && at >= from && (at < to || k == threads - 1)) {
+            for (int phase = 0; phase < PHASES; ++phase) {
+                double sums[SUMS];
+                between(row, s->c[r], phase);
+                if (n > 0) elements_$S(row, s->c[r], 0, n, phase, sums);
+                folded(row, s->c[r], phase, sums, n > 0);
+            }
+        }
+        at += n;
+    }
+}
+
+/* Rules with reductions, one large tensor, one pass: each thread takes an equal share of its blocks. */
+static void blocks_$S(void *context, int64_t k, int64_t threads) {
+    const step_$S *s = context;
+    const int64_t *row = s->table + s->row * COLUMNS, n = row[COUNT], blocks = (n + BLOCK - 1) / BLOCK;
+    for (int64_t b = blocks * k / threads; b < blocks * (k + 1) / threads; ++b) {
+        const int64_t hi = (b + 1) * BLOCK < n ? (b + 1) * BLOCK : n;
+        elements_$S(row, s->c[s->row], b * BLOCK, hi, s->phase, s->partial + b * SUMS);
+    }
+}
+
+/* Step every row of the table, in place. Returns 0, or 1 without having changed anything where there is no memory. */
+int optdsl_step_$S(int64_t rows, const int64_t *table, int64_t threads) {
+    step_$S s = {.table = table, .rows = rows};
+    int64_t longest = 0;
+    for (int64_t r = 0; r < rows; ++r) {
+        const int64_t n = table[r * COLUMNS + COUNT];
+        s.elements += n;
+        if (n > longest) longest = n;
+    }
+    double *scalars = malloc((size_t)(rows + 1) * (SLOTS + 1) * sizeof *scalars);
+    s.c = malloc((size_t)(rows + 1) * sizeof *s.c);
+    if (PHASES > 1) s.partial = malloc((size_t)(longest / BLOCK + 1) * SUMS * sizeof *s.partial);
+    if (!scalars || !s.c || (PHASES > 1 && !s.partial)) {
+        free(scalars), free(s.c), free(s.partial);
+        return 1;
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+        const int64_t *row = table + r * COLUMNS, *last = row - COLUMNS;
+        if (!OWN_SCALARS && r > 0 && row[STEP] == last[STEP] && row[VARIANT] == last[VARIANT] && row[HYPERS] == last[HYPERS]) {
+            s.c[r] = s.c[r - 1];
+        } else {
+            s.c[r] = scalars + r * (SLOTS + 1);
+            prologue(row, s.c[r]);
+        }
+    }
+    if (PHASES == 1) {
+        parallel(share_$S, &s, worthwhile(s.elements, threads));
+    } else {
+        parallel(whole_$S, &s, worthwhile(s.elements, threads));
+        for (s.row = 0; s.row < rows; ++s.row) {
+            const int64_t *row = table + s.row * COLUMNS, n = row[COUNT];
+            for (s.phase = 0; n > BLOCK && s.phase < PHASES; ++s.phase) {
+                between(row, s.c[s.row], s.phase);
+                parallel(blocks_$S, &s, worthwhile(n, threads));
+                folded(row, s.c[s.row], s.phase, s.partial, (n + BLOCK - 1) / BLOCK);
+            }
+        }
+    }
+    for (int64_t r = 0; SCALAR_STATES && r < rows; ++r) finish(table + r * COLUMNS, s.c[r]);
+    free(scalars), free(s.c), free(s.partial);
+    return 0;
+}
+
+/* Sum of squares of g, each element clipped to +-limit first; in float64, in an order that depends on n alone. */
+typedef struct { const $T *g; int64_t n; $T limit; double *partial; } squares_$S;
+static double squares_block_$S(const squares_$S *s, int64_t b) {
+    const int64_t lo = b * BLOCK, hi = lo + BLOCK < s->n ? lo + BLOCK : s->n;
+    double lanes[LANES] = {0.0};
+    for (int64_t at = lo; at < hi; at += RUN) {
+        const int64_t length = hi - at < RUN ? hi - at : RUN;
+        double run[RUN];
+        for (int64_t i = 0; i < length; ++i) {
+            const double v = lesser_$S(greater_$S(s->g[at + i], -s->limit), s->limit);
+            run[i] = v * v;
+        }
+        total_lanes(lanes, run, length);
+    }
+    return total_of(lanes);
+}
+static void squares_share_$S(void *context, int64_t k, int64_t threads) {
+    const squares_$S *s = context;
+    const int64_t blocks = (s->n + BLOCK - 1) / BLOCK;
+    for (int64_t b = blocks * k / threads; b < blocks * (k + 1) / threads; ++b) s->partial[b] = squares_block_$S(s, b);
+}
+double optdsl_squares_$S(const $T *g, int64_t n, double limit, int64_t threads) {
+    squares_$S s = {g, n, ($T)limit, NULL};
+    const int64_t blocks = (n + BLOCK - 1) / BLOCK;
+    double sum = 0.0;
+    if (worthwhile(n, threads) > 1) s.partial = malloc((size_t)blocks * sizeof *s.partial);
+    if (s.partial) parallel(squares_share_$S, &s, worthwhile(n, threads));
+    for (int64_t b = 0; b < blocks; ++b) sum += s.partial ? s.partial[b] : squares_block_$S(&s, b);
+    free(s.partial);
+    return sum;
+}
+
+/* Whether every element of g is finite. */
+typedef struct { const $T *g; int64_t n; int bad[MOST_THREADS]; } finite_$S;
+static void finite_share_$S(void *context, int64_t k, int64_t threads) {
+    finite_$S *s = context;
+    int bad = 0;
+    for (int64_t i = split_of(s->n, k, threads); i < split_of(s->n, k + 1, threads); ++i)
+        bad |= !(fabs$F(s->g[i]) < ($T)INFINITY);
+    s->bad[k] = bad;
+}
+int optdsl_finite_$S(const $T *g, int64_t n, int64_t threads) {
+    finite_$S s = {.g = g, .n = n};
+    const int64_t count = worthwhile(n, threads);
+    parallel(finite_share_$S, &s, count);
+    for (int64_t k = 0; k < count; ++k)
+        if (s.bad[k]) return 0;
+    return 1;
+}
