@@ -1,12 +1,12 @@
 """Optimizer rules as equations, compiled to NumPy and C.
 
-    import optdsl
-    from optdsl.optimizers import Adam
+import optdsl
+from optdsl.optimizers import Adam
 
-    optimizer = Adam(parameters, lr=1e-2)
-    optimizer.step(gradients)
+optimizer = Adam(parameters, lr=1e-2)
+optimizer.step(gradients)
 
-    MyRule = optdsl.load("my_rule.opt")
+MyRule = optdsl.load("my_rule.opt")
 """
 
 from __future__ import annotations

@@ -80,9 +80,7 @@ FUNCTIONS: dict[str, Function] = {
     "floor": _primitive(Op.FLOOR, "largest whole number not above a"),
     "min": _primitive(Op.MIN, "the smaller; NaN if either is", ("a", "b")),
     "max": _primitive(Op.MAX, "the larger; NaN if either is", ("a", "b")),
-    "clip": _composite(
-        "a lo hi", lambda a, lo, hi: Apply(Op.MIN, (Apply(Op.MAX, (a, lo)), hi)), "min(max(a, lo), hi)"
-    ),
+    "clip": _composite("a lo hi", lambda a, lo, hi: Apply(Op.MIN, (Apply(Op.MAX, (a, lo)), hi)), "min(max(a, lo), hi)"),
     "where": Function(
         ("c", "a", "b"),
         lambda c, a, b: Select(c, a, b),

@@ -35,12 +35,12 @@ def load(rule: str | Path, target: str = "auto", *, exact: bool = False) -> type
     asked for and can't be had, ValueError for an unknown target.
     """
     path = find(str(rule))
-    return _load(read(path), path.stem, str(path), target, exact)
+    return _load(decode(path.read_bytes(), str(path)), path.stem, str(path), target, exact)
 
 
 def loads(text: str, target: str = "auto", *, exact: bool = False) -> type[Optimizer]:
     """Return the optimizer class of a rule given as text. See `load`."""
-    return _load(text, "rule", "<string>", target, exact)
+    return _load(text.replace("\r\n", "\n"), "rule", "<string>", target, exact)
 
 
 def find(rule: str) -> Path:
@@ -59,12 +59,12 @@ def find(rule: str) -> Path:
     raise FileNotFoundError(f"there is no file and no bundled rule called {rule!r}{hint}")
 
 
-def read(path: Path) -> str:
-    """Return the text of a rule file. Raises OSError, or ValueError where it isn't UTF-8."""
+def decode(data: bytes, name: str) -> str:
+    """Return the text in some bytes, with Unix line ends. Raises ValueError where they aren't UTF-8."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}") from None
+        raise ValueError(f"{name} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}") from None
 
 
 def module_stem(name: str) -> str:
@@ -103,7 +103,7 @@ def _load(text: str, name: str, shown: str, target: str, exact: bool) -> type[Op
 
 def _compiled(text: str, name: str, shown: str, target: str, exact: bool) -> type[Optimizer]:
     stem = module_stem(name)
-    parts = {"text": text.replace("\r\n", "\n"), "stem": stem, "target": target, "exact": str(exact), "version": __version__}
+    parts = {"text": text, "stem": stem, "target": target, "exact": str(exact), "version": __version__}
     if target == "c":
         compiler = toolchain.find_compiler()
         parts |= {"compiler": f"{compiler.name} {compiler.version}", "flags": " ".join(toolchain.FLAGS)}
@@ -132,11 +132,19 @@ def _outside_the_cache(files: dict[str, str], target: str, stem: str, key: str) 
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def load_outside_the_cache(rule: str, target: str, folder: Path) -> type[Optimizer]:
+    """Compile a rule afresh into a folder and load it from there. Errors are those of `load`."""
+    path = find(rule)
+    stem = module_stem(path.stem)
+    write(folder, _texts(decode(path.read_bytes(), str(path)), str(path), target, stem, False), target, stem)
+    return _class_in(_import(folder / f"{stem}.py", str(folder)))
+
+
 def _texts(text: str, shown: str, target: str, stem: str, exact: bool) -> dict[str, str]:
     from optdsl import pipeline
     from optdsl.source import SourceFile
 
-    return pipeline.compile_source(SourceFile(shown, text.replace("\r\n", "\n")), target, stem, exact=exact)
+    return pipeline.compile_source(SourceFile(shown, text), target, stem, exact=exact)
 
 
 def write(folder: Path, files: dict[str, str], target: str, stem: str) -> list[Path]:

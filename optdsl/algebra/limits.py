@@ -30,7 +30,7 @@ LARGEST_EXPONENT = 1_000
 LARGEST_CONSTANT = 1e100
 """Magnitude of a constant that isn't rational: evaluating it takes digits in proportion to its exponent."""
 
-_AGAIN = 0.05  # seconds after which an expiry that something in SymPy swallowed is repeated
+_AGAIN = 0.02  # seconds after which an expiry that came at a bad moment, or was swallowed, is repeated
 
 Answer = TypeVar("Answer")
 
@@ -72,10 +72,26 @@ def _signals_work() -> bool:
     return signal.getsignal(signal.SIGALRM) is not None  # a handler not installed from Python can't be put back
 
 
+def _stoppable(function: Callable[[], Answer]) -> Callable[[FrameType], bool]:
+    """Return a test for the frames in which an expiry may be raised: SymPy's, mpmath's and those of `function`'s module.
+
+    Garbage collection and weak references call functions at any moment, and an exception raised in those is printed and
+    lost. Frames of this module are setting up or tidying, and an expiry that finds them is late.
+    """
+    own = getattr(function, "__module__", None)
+
+    def test(frame: FrameType) -> bool:
+        name = frame.f_globals.get("__name__", "")
+        return name == own or name.partition(".")[0] in ("sympy", "mpmath")
+
+    return test
+
+
 def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
+    stoppable = _stoppable(function)
+
     def expire(number: int, frame: FrameType | None) -> None:
-        # A signal that arrives while this module is setting up or tidying is late and must not disturb it.
-        if frame is not None and frame.f_code is not _by_signal.__code__:
+        if frame is not None and stoppable(frame):
             raise _Expired
 
     started = time.monotonic()
@@ -94,7 +110,11 @@ def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
 
 
 def _by_trace(function: Callable[[], Answer], seconds: float) -> Answer:
+    stoppable = _stoppable(function)
     deadline = time.monotonic() + seconds
+
+    def enter(frame: FrameType, event: str, argument: Any) -> Any:
+        return check(frame, event, argument) if stoppable(frame) else None
 
     def check(frame: FrameType, event: str, argument: Any) -> Any:
         if time.monotonic() > deadline:
@@ -102,7 +122,7 @@ def _by_trace(function: Callable[[], Answer], seconds: float) -> Answer:
         return check
 
     previous = sys.gettrace()
-    sys.settrace(check)
+    sys.settrace(enter)
     try:
         return function()
     except _Expired:

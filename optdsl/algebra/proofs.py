@@ -1,14 +1,15 @@
 """The questions the checks put to SymPy: each is answered, or `None` where no answer is found within the limits.
 
 An answer holds for every value the symbols can take: hyperparameters in their declared intervals, elements any real
-number. It is about real numbers, not about rounded ones.
+number. It is about real numbers, not about rounded ones, and says nothing of points where the expression is undefined. Wherever
+a question has `positive`, those are symbols taken to be above 0.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from optdsl.algebra.bridge import Bridge
 from optdsl.algebra.construct import Sym, Value
@@ -20,6 +21,7 @@ from optdsl.ir.interval import Interval
 from optdsl.ir.nodes import Kind, Op, Rate, Role, Rule, Symbol
 
 Sign = Literal[-1, 0, 1]
+Found = TypeVar("Found")
 POINTS = 8
 """Points at which an identity is tried before it is proved."""
 
@@ -29,13 +31,8 @@ def equal(a: ir.Expr, b: ir.Expr, rule: Rule, seconds: float = SECONDS) -> bool 
     return is_zero(ir.Apply(Op.SUB, (a, b)), rule, seconds=seconds)
 
 
-def is_zero(
-    expr: ir.Expr, rule: Rule, positive: Collection[Symbol] = (), seconds: float = SECONDS
-) -> bool | None:
-    """Return whether a number is 0 everywhere; False where it isn't at a point that was found.
-
-    `positive` are symbols taken to be above 0.
-    """
+def is_zero(expr: ir.Expr, rule: Rule, positive: Collection[Symbol] = (), seconds: float = SECONDS) -> bool | None:
+    """Return whether a number is 0 everywhere; False where it isn't at a point that was found."""
 
     def prove() -> bool | None:
         value = Bridge(rule, positive).to_sympy(expr)
@@ -48,18 +45,34 @@ def is_zero(
         return None
 
 
-def sign(
+def sign(expr: ir.Expr, rule: Rule, positive: Collection[Symbol] = (), seconds: float = SECONDS) -> Sign | None:
+    """Return the sign of a number where it is the same everywhere."""
+    return _settled(expr, rule, positive, seconds, _sign)
+
+
+def is_nonnegative(
     expr: ir.Expr, rule: Rule, positive: Collection[Symbol] = (), seconds: float = SECONDS
-) -> Sign | None:
-    """Return the sign of a number where it is the same everywhere.
+) -> bool | None:
+    """Return whether a number is nowhere below 0; False only where it is below 0 everywhere."""
 
-    `positive` are symbols taken to be above 0.
-    """
+    def look(value: Value) -> bool | None:
+        arms = _arms(value)
+        if all(arm.is_nonnegative for arm in arms):
+            return True
+        return False if all(arm.is_negative for arm in arms) else None
 
-    def prove() -> Sign | None:
+    return _settled(expr, rule, positive, seconds, look)
+
+
+def _settled(
+    expr: ir.Expr, rule: Rule, positive: Collection[Symbol], seconds: float, look: Callable[[Value], Found | None]
+) -> Found | None:
+    """Return what `look` first sees in the forms of an expression, intervals with an upper end taken into account."""
+
+    def prove() -> Found | None:
         bridge = Bridge(rule, positive)
         value = _unbounded(bridge.to_sympy(expr), bridge)
-        return next((found for form in _forms(value) if (found := _sign(form)) is not None), None)
+        return next((found for form in _forms(value) if (found := look(form)) is not None), None)
 
     try:
         return limited(prove, seconds)

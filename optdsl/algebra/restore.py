@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from optdsl.algebra.construct import Sym, Value
+from optdsl.algebra.limits import LARGEST_NUMBER
 from optdsl.ir import nodes as ir
 from optdsl.ir.nodes import Op
 
@@ -94,6 +95,8 @@ def _ordered(values: Collection[Value]) -> list[Value]:
 
 
 def _literal(value: Fraction) -> ir.Expr:
+    if max(abs(value.numerator), value.denominator).bit_length() > LARGEST_NUMBER:
+        raise Unrepresentable(f"a number has more than {LARGEST_NUMBER:,} bits")
     return ir.number(value) if value >= 0 else ir.Apply(Op.NEG, (ir.number(-value),))
 
 
@@ -122,14 +125,15 @@ def _product(node: Value, walk: Callable[[Value], ir.Expr]) -> ir.Expr:
     coefficient, rest = node.as_coeff_Mul()
     if not coefficient.is_Rational:
         raise Unrepresentable("an infinite multiple has no counterpart")
-    above, below = [], []
+    above: list[ir.Expr] = []
+    below: list[ir.Expr] = []
     for factor in _ordered(Sym.Mul.make_args(rest)):
         base, exponent = factor.as_base_exp()
         inverse = factor.is_Pow and exponent.is_Rational and exponent < 0
         (below if inverse else above).append(walk(base**-exponent if inverse else factor))
     numerator, denominator = abs(int(coefficient.p)), int(coefficient.q)
-    above = [ir.number(numerator), *above] if numerator != 1 or not above else above
-    below = [ir.number(denominator), *below] if denominator != 1 else below
+    above = [_literal(Fraction(numerator)), *above] if numerator != 1 or not above else above
+    below = [_literal(Fraction(denominator)), *below] if denominator != 1 else below
     result = _folded(Op.MUL, above)
     if below:
         result = ir.Apply(Op.DIV, (result, _folded(Op.MUL, below)))

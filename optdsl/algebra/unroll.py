@@ -50,9 +50,7 @@ def default_values(rule: Rule, given: Mapping[str, ir.Expr]) -> dict[Symbol, ir.
     return values
 
 
-def parameter_after(
-    rule: Rule, x: ir.Expr, gradients: Sequence[ir.Expr], hypers: Mapping[Symbol, ir.Expr]
-) -> ir.Expr:
+def parameter_after(rule: Rule, x: ir.Expr, gradients: Sequence[ir.Expr], hypers: Mapping[Symbol, ir.Expr]) -> ir.Expr:
     """Return the parameter after as many steps from the initial state as there are gradients.
 
     Hyperparameters that `hypers` doesn't give stay symbols. The result shares parts between steps, so it can stand for

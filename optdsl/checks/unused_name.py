@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from optdsl.checks._needs import needed
 from optdsl.diagnostics import Problem, Severity
-from optdsl.ir.nodes import Role, Rule
+from optdsl.ir.nodes import Equation, Role, Rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,5 +38,11 @@ def check(rule: Rule) -> Iterator[Problem]:
     used = needed(rule, [e.target for e in rule.equations if e.target.role is Role.NEW], across_steps=False)
     for equation in rule.equations:
         if equation.target.role is Role.LOCAL and equation.target not in used:
-            start = (equation.span or (0, 0))[0]
-            yield UnusedName(span=(start, start + len(equation.target.name)), name=equation.target.name)
+            yield UnusedName(span=_left_side(rule, equation), name=equation.target.name)
+
+
+def _left_side(rule: Rule, equation: Equation) -> tuple[int, int]:
+    """Return the place of the name as it is spelled in the source, which may be another spelling of it."""
+    start, end = equation.span or (0, 0)
+    written = re.match(r"[^\s=]+", rule.text[start:end])
+    return start, start + written.end() if written else end

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, assert_never
 
 from optdsl.checks import _trial
 from optdsl.checks._needs import needed, new_parameter
@@ -55,31 +55,41 @@ def _averages(rule: Rule, state: State) -> bool:
     whatever the gradient and the other states. (A state that reads the finished `x'` but isn't an average, such as a
     count of large steps, is not.)
     """
-    equations = {equation.target: equation.value for equation in rule.equations}
-    target = next(symbol for symbol in equations if symbol.role is Role.NEW and symbol.name == state.name)
     after = new_parameter(rule)
+    target = next(e.target for e in rule.equations if e.target.role is Role.NEW and e.target.name == state.name)
     if state.scalar or not needed(rule, [target], across_steps=False) & {rule.parameter, after}:
         return False
-    hypers, floats = _trial.values(rule, {}), Floats()
     for still, other, t in ((1.5, 0.25, 1), (-0.75, 1.0, 2), (3.0, 0.5, 7)):
-        known: dict[Symbol, Any] = {rule.parameter: [still], after: [still], state.symbol: [still], rule.gradient: [other]}
-
-        def value_of(symbol: Symbol, known: dict[Symbol, Any] = known, other: float = other, t: int = t) -> Any:
-            if symbol not in known:
-                match symbol.role:
-                    case Role.HYPER:
-                        known[symbol] = hypers[symbol.name]
-                    case Role.STEP:
-                        known[symbol] = float(t)
-                    case Role.SIZE:
-                        known[symbol] = 1.0
-                    case Role.OLD | Role.GRADIENT:
-                        known[symbol] = [other] if symbol.rate is Rate.ELEMENT else other
-                    case Role.NEW | Role.LOCAL:
-                        value = evaluate(equations[symbol], value_of, floats, 1)
-                        known[symbol] = floats.spread(value, 1) if symbol.rate is Rate.ELEMENT else value
-            return known[symbol]
-
-        if not math.isclose(value_of(target)[0], still, rel_tol=1e-9):
+        known: dict[Symbol, Any] = {symbol: [still] for symbol in (rule.parameter, after, state.symbol)}
+        value = _value(rule, target, known, other, t)
+        if not math.isclose(value[0], still, rel_tol=1e-9):
             return False
     return True
+
+
+def _value(rule: Rule, wanted: Symbol, known: dict[Symbol, Any], other: float, t: int) -> Any:
+    """Return the value of a symbol at step t where some are known and every other state and the gradient is `other`."""
+    equations = {equation.target: equation.value for equation in rule.equations}
+    hypers, floats = _trial.values(rule, {}), Floats()
+
+    def value_of(symbol: Symbol) -> Any:
+        if symbol not in known:
+            known[symbol] = compute(symbol)
+        return known[symbol]
+
+    def compute(symbol: Symbol) -> Any:
+        match symbol.role:
+            case Role.HYPER:
+                return hypers[symbol.name]
+            case Role.STEP:
+                return float(t)
+            case Role.SIZE:
+                return 1.0
+            case Role.OLD | Role.GRADIENT:
+                return [other] if symbol.rate is Rate.ELEMENT else other
+            case Role.NEW | Role.LOCAL:
+                value = evaluate(equations[symbol], value_of, floats, 1)
+                return floats.spread(value, 1) if symbol.rate is Rate.ELEMENT else value
+        assert_never(symbol.role)
+
+    return value_of(wanted)

@@ -22,4 +22,9 @@ class Interval:
 
     def __str__(self) -> str:
         opening, closing = "[" if self.low_closed else "(", "]" if self.high_closed else ")"
-        return f"{opening}{self.low:g}, {self.high:g}{closing}"
+        return f"{opening}{_shown(self.low)}, {_shown(self.high)}{closing}"
+
+
+def _shown(end: float) -> str:
+    """Return an end with every digit it needs, but no `.0`."""
+    return repr(end).removesuffix(".0")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from optdsl.ir.interval import Interval
 
@@ -81,9 +81,7 @@ class Op(StrEnum):
 
 COMPARISONS = frozenset({Op.LT, Op.LE, Op.GT, Op.GE, Op.EQ, Op.NE})
 LOGIC = frozenset({Op.AND, Op.OR, Op.NOT})
-TRANSCENDENTAL = frozenset(
-    {Op.POW, Op.CBRT, Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SIN, Op.COS, Op.TANH}
-)
+TRANSCENDENTAL = frozenset({Op.POW, Op.CBRT, Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SIN, Op.COS, Op.TANH})
 """Operations a mathematical library computes: targets agree to a few units in the last place, not bit for bit."""
 
 
@@ -158,7 +156,7 @@ class Reduce:
     span: Span | None = field(default=None, compare=False, repr=False)
 
 
-Expr: TypeAlias = Union[Number, Truth, Ref, Apply, Select, Reduce]
+Expr: TypeAlias = Number | Truth | Ref | Apply | Select | Reduce
 
 
 @dataclass(frozen=True, slots=True)

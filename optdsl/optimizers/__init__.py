@@ -1,6 +1,6 @@
 """The bundled rules as classes, each compiled on first use and cached.
 
-`from optdsl.optimizers import Adam` is rules/adam.opt; `from optdsl.optimizers.flux import ADAM` is rules/flux/adam.opt.
+`from optdsl.optimizers import Adam` is rules/adam.opt, `from optdsl.optimizers.flux import ADAM` rules/flux/adam.opt.
 """
 
 from __future__ import annotations

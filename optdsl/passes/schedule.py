@@ -248,9 +248,7 @@ def _needed(elements: list[Let], roots: Iterable[Symbol], loaded: set[Symbol]) -
     return needed[::-1]
 
 
-def _stores(
-    rule: Rule, elements: list[Let], reductions: list[Let], levels: _Levels, count: int
-) -> dict[Symbol, int]:
+def _stores(rule: Rule, elements: list[Let], reductions: list[Let], levels: _Levels, count: int) -> dict[Symbol, int]:
     """Return the phase that writes each array.
 
     A new value is written in the first phase that can compute it, so that later ones load it instead of computing it
@@ -269,7 +267,7 @@ def _stores(
             late |= {symbol for symbol in loaded if symbol.name in old}
         if not late:
             return stores
-        stores |= {symbol: count - 1 for symbol in late}
+        stores |= dict.fromkeys(late, count - 1)
 
 
 def _pruned(kernel: Kernel) -> Kernel:
@@ -281,10 +279,7 @@ def _pruned(kernel: Kernel) -> Kernel:
             return tuple(let for let in lets if let.symbol in read)
 
         phases = tuple(replace(p, scalars=kept(p.scalars), reductions=kept(p.reductions)) for p in kernel.phases)
-        smaller = replace(
-            kernel, prologue=kept(kernel.prologue), phases=phases, epilogue=kept(kernel.epilogue)
-        )
+        smaller = replace(kernel, prologue=kept(kernel.prologue), phases=phases, epilogue=kept(kernel.epilogue))
         if smaller == kernel:
             return kernel
         kernel = smaller
-

@@ -131,13 +131,13 @@ def _leading(expr: Expr, positive: Positive) -> tuple[_Product, Expr]:
                 if ir.rate(element) is Rate.ELEMENT and ir.rate(scalar) is not Rate.ELEMENT:
                     factor, rest = _leading(element, positive)
                     if factor != _Product():
-                        moved = _product(scalar).times(factor.inverse()).coefficient()
-                        return factor, Apply(Op.ADD, (moved, rest) if swapped else (rest, moved))
+                        shrunk = _product(scalar).times(factor.inverse()).coefficient()
+                        return factor, Apply(Op.ADD, (shrunk, rest) if swapped else (rest, shrunk))
         case Apply(Op.MUL | Op.DIV):
             product = _product(expr)
             if product.coefficient() != ONE and product.elements and positive(product.coefficient()):
-                factor = replace(product, elements=(), divisors=())
-                return factor, replace(product, scalars=(), scalar_divisors=()).build()
+                scalars = replace(product, elements=(), divisors=())
+                return scalars, replace(product, scalars=(), scalar_divisors=()).build()
     return _Product(), expr
 
 
@@ -163,22 +163,18 @@ def _terms(expr: Expr, sign: int = 1) -> list[tuple[int, Expr]]:
 def _join_quotients(expr: Expr) -> Expr:
     """Add quotients of one denominator before dividing."""
     groups: dict[tuple[Expr, ...], list[tuple[int, _Product]]] = {}
-    order: list[tuple[Expr, ...] | tuple[int, Expr]] = []
+    order: list[tuple[int, Expr, tuple[Expr, ...]]] = []
     for sign, term in _terms(expr):
         product = _product(term)
-        if not product.divisors:
-            order.append((sign, term))
-            continue
-        if product.divisors not in groups:
-            order.append(product.divisors)
-        groups.setdefault(product.divisors, []).append((sign, replace(product, divisors=())))
+        divisors = product.divisors
+        if not divisors or divisors not in groups:
+            order.append((sign, term, divisors))
+        groups.setdefault(divisors, []).append((sign, replace(product, divisors=())))
     result: Expr | None = None
-    for entry in order:
-        if isinstance(entry[0], int):
-            sign, term = entry  # type: ignore[misc]
-        else:
-            sign, term = _joined(groups[entry], entry)  # type: ignore[index,arg-type]
-        result = _plus(result, sign, term)  # type: ignore[arg-type]
+    for sign, term, divisors in order:
+        if divisors:
+            sign, term = _joined(groups[divisors], divisors)
+        result = _plus(result, sign, term)
     assert result is not None
     return result
 

@@ -27,7 +27,9 @@ def specialise(rule: ir.Rule) -> dict[int, ir.Rule]:
         for bit, condition in enumerate(asked):
             facts = facts.assume(condition, bool(key >> bit & 1))
         truths = [facts.decide(condition) for condition in asked]
-        if facts.contradictory or any(truth is not None and truth != bool(key >> bit & 1) for bit, truth in enumerate(truths)):
+        if facts.contradictory or any(
+            truth is not None and truth != bool(key >> bit & 1) for bit, truth in enumerate(truths)
+        ):
             continue
         states = tuple(s for s in rule.states if s.when is None or key >> asked.index(s.when) & 1)
         variants[key] = _reachable(replace(rule, states=states), facts)

@@ -72,7 +72,7 @@ class Domain:
 
     def positive(self, expr: Expr) -> bool:
         """Return whether a scalar is positive and finite wherever it was tried, the ends of the intervals included."""
-        read = sorted({symbol for symbol in symbols(expr)}, key=lambda symbol: symbol.name)
+        read = sorted(set(symbols(expr)), key=lambda symbol: symbol.name)
         expanded = [symbol for symbol in read if symbol in self.locals]
         if any(symbol.role not in (Role.HYPER, Role.STEP, Role.LOCAL) for symbol in read) or expanded:
             return False
@@ -171,8 +171,18 @@ def _compare(kernel: Kernel, rule: Rule, setting: Mapping[str, Any], t: int, ope
             name: [abs(s) + 0.1 + 0.3 * i for i, s in enumerate(value)] if isinstance(value, list) else value
             for name, value in states.items()
         }
-    wide = _mapped(setting, exact.literal), _mapped(x, exact.literal), _mapped(g, exact.literal), _mapped(states, exact.literal)
-    term = _mapped(setting, terms.literal), _mapped(x, terms.literal), _mapped(g, terms.literal), _mapped(states, terms.literal)
+    wide = (
+        _mapped(setting, exact.literal),
+        _mapped(x, exact.literal),
+        _mapped(g, exact.literal),
+        _mapped(states, exact.literal),
+    )
+    term = (
+        _mapped(setting, terms.literal),
+        _mapped(x, terms.literal),
+        _mapped(g, terms.literal),
+        _mapped(states, terms.literal),
+    )
     written = step(rule, terms, *term, t)
     algebra = run(kernel, exact, *wide, t)
     rounded = run(kernel, floats, setting, x, g, states, t)
@@ -180,7 +190,9 @@ def _compare(kernel: Kernel, rule: Rule, setting: Mapping[str, Any], t: int, ope
     pairs = [(rule.parameter.name, written.parameter, algebra[0], rounded[0], plain.parameter)]
     pairs += [(name, written.states[name], algebra[1][name], rounded[1][name], plain.states[name]) for name in states]
     for name, as_written, in_digits, in_floats, as_rounded in pairs:
-        rows = zip(*(v if isinstance(v, list) else [v] for v in (as_written, in_digits, in_floats, as_rounded)), strict=True)
+        rows = zip(
+            *(v if isinstance(v, list) else [v] for v in (as_written, in_digits, in_floats, as_rounded)), strict=True
+        )
         for reference, digits, value, before in rows:
             reason = _differs(reference, digits, value, before, operations)
             if reason:

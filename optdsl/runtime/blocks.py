@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 AnyArray = npt.NDArray[np.generic]
 
-BLOCK = 16384
-"""Elements worked on at a time: a handful of blocks stay in the second-level cache."""
+BLOCK = 32768
+"""Elements worked on at a time: few enough that a handful of blocks stay in the second-level cache, and enough that the
+calls cost little beside the work."""
 
 
 def blocks(arrays: Sequence[AnyArray], scratch: Sequence[AnyArray]) -> Iterator[tuple[AnyArray, ...]]:

@@ -56,7 +56,7 @@ def processor() -> str:
     """Return what tells one kind of processor from another: code built for one may not run on the other."""
     parts = [platform.machine(), platform.system()]
     try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
             wanted = ("model name", "flags", "Features", "CPU part")
             for line in file:
                 if line.startswith(wanted):
@@ -117,13 +117,13 @@ def publish(built: Path, name: str) -> Path:
     (built / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     target = folder() / name
     try:
-        os.rename(built, target)
+        built.rename(target)
     except OSError:
         whole = lookup(name)
         if whole is not None:
             return whole
         shutil.rmtree(target, ignore_errors=True)
-        os.rename(built, target)
+        built.rename(target)
     return target
 
 

@@ -138,6 +138,10 @@ class ParamGroup(MutableMapping[str, Any]):
     def replace(self, settings: Mapping[str, Value], maximize: bool) -> None:
         """Put checked settings in place, once the optimizer has made its states fit them."""
         self._change(self, settings)
+        self.adopt(settings, maximize)
+
+    def adopt(self, settings: Mapping[str, Value], maximize: bool) -> None:
+        """Put checked settings in place where the states fit them already. Can't fail."""
         self._settings = dict(settings)
         self._maximize = maximize
         self._fixed = None

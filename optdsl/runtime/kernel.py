@@ -17,6 +17,7 @@ from optdsl.runtime.blocks import BLOCK as BLOCK
 
 Array = npt.NDArray[np.floating]
 
+
 @dataclass(slots=True, eq=False)
 class Leaf:
     """One parameter as a kernel sees it.
@@ -36,11 +37,12 @@ class Leaf:
 
 
 class Plan(Protocol):
-    """A kernel bound to a fixed list of leaves, with everything cached that doesn't change between steps."""
+    """A kernel bound to a fixed list of leaves, with everything cached that doesn't change between steps.
 
-    def run(
-        self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]
-    ) -> None:
+    The leaves keep their arrays and their variant as long as the plan is used.
+    """
+
+    def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]) -> None:
         """Step the leaves numbered in `active`, in place.
 
         `gradients[k]` (one-dimensional, contiguous, aligned, of the parameter's element type, sharing no memory with
@@ -73,6 +75,10 @@ class Kernel(Protocol):
 StepFunction = Callable[..., None]
 
 
+WORTH = 1 << 20
+"""Elements for which a Python thread is worth starting."""
+
+
 class Scratch(threading.local):
     """Block-sized work arrays, kept per thread and element type."""
 
@@ -96,7 +102,8 @@ class NumpyKernel:
 
     A step function is called as `step(x, g, states, scalars, hypers, t, numbers, masks)`: flat arrays, a tuple of the
     flat tensor states in the rule's order (None where absent), the float64 vector of scalar states, a list of floats,
-    the step number as a float, and block-sized scratch arrays of the parameter's type and of bool.
+    the step number as a float, and block-sized scratch arrays of the parameter's type and of bool. `separable` says
+    that a part of a tensor can be stepped without the rest: no reduction, no scalar state, no element count.
     """
 
     select: Callable[[Mapping[str, float]], int]
@@ -104,6 +111,7 @@ class NumpyKernel:
     tensor_states: tuple[str, ...]
     numbers: int
     masks: int
+    separable: bool = False
     target: str = field(default="numpy", init=False)
 
     def variant(self, hypers: Mapping[str, float]) -> int:
@@ -143,20 +151,65 @@ class NumpyPlan:
             for leaf in leaves
         ]
 
-    def run(
-        self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]
-    ) -> None:
-        kernel = self.kernel
-        masks = _scratch.take(np.dtype(np.bool_), kernel.masks)
-        numbers = {leaf.flat.dtype: _scratch.take(leaf.flat.dtype, kernel.numbers) for leaf in self.leaves}
+    def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]) -> None:
         lists = {id(vector): vector.tolist() for vector in hypers}
         with np.errstate(all="ignore"):
             for index, gradient, vector in zip(active, gradients, hypers, strict=True):
-                leaf = self.leaves[index]
-                kernel.steps[leaf.variant](
-                    leaf.flat, gradient, self.states[index], leaf.scalars, lists[id(vector)],
-                    float(leaf.steps + 1), numbers[leaf.flat.dtype], masks,
-                )  # fmt: skip
+                parts = min(threads(), gradient.size // WORTH) if self.kernel.separable else 1
+                if parts > 1:
+                    self._split(index, gradient, lists[id(vector)], parts)
+                else:
+                    self._part(index, gradient, lists[id(vector)], slice(None))
+
+    def _part(self, index: int, gradient: Array, hypers: list[float], part: slice) -> None:
+        """Step a part of a leaf."""
+        kernel, leaf = self.kernel, self.leaves[index]
+        states = tuple(None if state is None else state[part] for state in self.states[index])
+        kernel.steps[leaf.variant](
+            leaf.flat[part], gradient[part], states, leaf.scalars, hypers, float(leaf.steps + 1),
+            _scratch.take(leaf.flat.dtype, kernel.numbers), _scratch.take(np.dtype(np.bool_), kernel.masks),
+        )  # fmt: skip
+
+    def _split(self, index: int, gradient: Array, hypers: list[float], parts: int) -> None:
+        """Step a large leaf in equal parts, each but the first in a thread of its own that ends with the step.
+
+        No part is begun before every thread runs and has its scratch arrays, so that a lack of memory or of threads
+        changes nothing.
+        """
+        size = -(-gradient.size // parts)
+        slices = [slice(start, start + size) for start in range(0, gradient.size, size)]
+        kernel, dtype = self.kernel, self.leaves[index].flat.dtype
+        ready = threading.Barrier(len(slices))
+        failures: list[BaseException] = []
+
+        def work(part: slice) -> None:
+            try:
+                _scratch.take(dtype, kernel.numbers)
+                _scratch.take(np.dtype(np.bool_), kernel.masks)
+                ready.wait()
+                with np.errstate(all="ignore"):
+                    self._part(index, gradient, hypers, part)
+            except threading.BrokenBarrierError:
+                return  # another part couldn't begin, and says why
+            except BaseException as error:
+                failures.append(error)
+                ready.abort()
+
+        workers = [threading.Thread(target=work, args=(part,)) for part in slices[1:]]
+        started = []
+        try:
+            for worker in workers:
+                worker.start()
+                started.append(worker)
+        except RuntimeError as error:
+            ready.abort()
+            failures.append(MemoryError(f"no thread could be started for a step; nothing was changed: {error}"))
+        else:
+            work(slices[0])
+        for worker in started:
+            worker.join()
+        if failures:
+            raise failures[0]
 
 
 def threads() -> int:
@@ -177,9 +230,7 @@ class CKernel:
     target: str = field(default="c", init=False)
 
     @classmethod
-    def open(
-        cls, path: Path, select: Callable[[Mapping[str, float]], int], tensor_states: tuple[str, ...]
-    ) -> CKernel:
+    def open(cls, path: Path, select: Callable[[Mapping[str, float]], int], tensor_states: tuple[str, ...]) -> CKernel:
         """Load the library a generated module stands beside."""
         library = ctypes.CDLL(str(path))
         for suffix in ("f32", "f64"):
@@ -208,7 +259,8 @@ class CKernel:
     def finite(self, gradients: Sequence[Array]) -> list[bool]:
         count = threads()
         return [
-            bool(getattr(self.library, f"optdsl_finite_{_suffix(g.dtype)}")(g.ctypes.data, g.size, count)) for g in gradients
+            bool(getattr(self.library, f"optdsl_finite_{_suffix(g.dtype)}")(g.ctypes.data, g.size, count))
+            for g in gradients
         ]
 
 
@@ -216,13 +268,12 @@ def _suffix(dtype: np.dtype[np.floating]) -> str:
     return {4: "f32", 8: "f64"}[dtype.itemsize]
 
 
-FIXED_COLUMNS = 7
-"""Columns of a row of the C table before the state pointers: elements, step number, variant, and the addresses of the
-hyperparameters, scalar states, parameter and gradient."""
-
-
 class CPlan:
-    """The table of addresses that one call of a C kernel works through, one row per parameter."""
+    """The table of addresses that one call of a C kernel works through, one row per parameter.
+
+    The columns are the element count, the step number, the variant, then the addresses of the hyperparameters, scalar
+    states, parameter, gradient and tensor states, as in `optdsl/targets/skeleton.c`.
+    """
 
     def __init__(self, kernel: CKernel, leaves: Sequence[Leaf]) -> None:
         self.kernel = kernel
@@ -241,9 +292,7 @@ class CPlan:
         fixed = [leaf.flat.size, 0, leaf.variant, 0, leaf.scalars.ctypes.data, leaf.flat.ctypes.data, 0]
         return [*fixed, *states]
 
-    def run(
-        self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]
-    ) -> None:
+    def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]) -> None:
         given = dict(zip(active, zip(gradients, hypers, strict=True), strict=True))
         for suffix, (members, rows) in self.tables.items():
             chosen = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import is_dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,7 +28,7 @@ from optdsl.runtime.rule import RuleInfo
 from optdsl.runtime.slots import Slot, states_of
 from optdsl.runtime.stepping import advance
 from optdsl.runtime.store import Store
-from optdsl.runtime.tree import is_gradient, materialise, split_groups
+from optdsl.runtime.tree import is_closure, materialise, split_groups
 from optdsl.runtime.wording import number, suggestion
 
 
@@ -125,7 +125,7 @@ class Optimizer:
             After any of these no parameter, state or step count has changed.
         """
         loss = None
-        if _is_closure(grads):
+        if is_closure(grads):
             loss, grads = self._evaluate(grads)
         store = self._store
         gradients = store.own_gradients() if grads is None else store.match(grads)
@@ -314,7 +314,7 @@ class StateView(Mapping[str, Mapping[str, npt.NDArray[np.floating]]]):
             raise KeyError(
                 f"{slot.name!r} has no state before its first step with a gradient; opt.init_state() makes it now"
             )
-        return states_of(self._store.rule, slot)
+        return MappingProxyType(states_of(self._store.rule, slot))
 
     def __iter__(self) -> Iterator[str]:
         return (slot.name for slot in self._store.slots if slot.alive is not None)
@@ -332,11 +332,6 @@ def _slot(store: Store, key: Any) -> Slot:
         shown = repr(key) if isinstance(key, (str, int)) else "this object"
         raise KeyError(f"no parameter {shown}{suggestion(key, [slot.name for slot in store.slots])}")
     return slot
-
-
-def _is_closure(value: Any) -> bool:
-    # A model may be a dataclass, or hold arrays, and be callable as well.
-    return callable(value) and not isinstance(value, Mapping) and not is_dataclass(value) and not is_gradient(value)
 
 
 def _shown(value: Any) -> str:

@@ -38,6 +38,11 @@ class Slot:
         """The name of the parameter."""
         return self.leaf.name
 
+    def check_writable(self) -> None:
+        """Raise ValueError if the caller has made the array read-only."""
+        if not self.leaf.data.flags.writeable:
+            raise ValueError(f"parameter {self.name!r} has become read-only")
+
     def copy_in(self) -> None:
         """Bring the kernel's copy, if it works on one, up to date with the caller's array."""
         if self.private:

@@ -100,8 +100,9 @@ def mapping(value: Any, what: str) -> Mapping[str, Any]:
 
 def same_keys(given: Any, expected: Sequence[str], what: str) -> None:
     """Raise ValueError listing what is missing and what is unknown."""
-    missing = [key for key in expected if key not in given]
-    unknown = [key for key in given if key not in expected]
+    have, known = set(given), set(expected)
+    missing = [key for key in expected if key not in have]
+    unknown = [key for key in given if key not in known]
     if missing or unknown:
         parts = [f"missing {listing(missing)}"] * bool(missing) + [f"unknown {listing(unknown)}"] * bool(unknown)
         raise ValueError(f"{what}: {'; '.join(parts)}")

@@ -27,6 +27,8 @@ def advance(store: Store, gradients: Sequence[Any], limits: Limits) -> bool:
     if not active:
         return True
     slots = [store.slots[index] for index in active]
+    for slot in slots:
+        slot.check_writable()
     ranges = store.ranges()
     flats = [
         slot.intake.take(slot.name, gradients[index], slot.leaf.data, ranges)

@@ -40,7 +40,7 @@ class Store:
         """Add a group, or raise and leave everything as it was."""
         own = [name for name in common_options(self.rule) if name == "maximize"]
         settings, common = read_options(self.rule, options, own)
-        maximize = as_truth("maximize", common.get("maximize", defaults["maximize"])) if own else False
+        maximize = as_truth("maximize", common.get("maximize", defaults.get("maximize", False))) if own else False
         inherited, _ = read_options(self.rule, {k: v for k, v in defaults.items() if k not in own}, ())
         group = self._make_group(complete(self.rule, {**inherited, **settings}), maximize)
         flat = flatten(params, self.positions)
@@ -158,9 +158,8 @@ class Store:
         self.commit(becoming)
         for slot in self.slots:
             slot.leaf.steps = steps[slot.name]
-        # The states fit these settings already, so refitting finds nothing to do and can't fail.
         for group in self.groups:
-            group.replace(*settings[id(group)])
+            group.adopt(*settings[id(group)])
 
     def drop_states(self, slots: Iterable[Slot]) -> None:
         """Be, for these slots, as before their states came into being."""
@@ -190,8 +189,8 @@ class Store:
         plain = [slot.name for slot in self.slots if not isinstance(slot.given, Parameter)]
         if plain:
             raise TypeError(
-                f"step() without gradients needs optdsl.Parameter, which carries its own; {listing(plain)} "
-                "are plain arrays: use step(gradients)"
+                "step() without gradients needs every parameter to be an optdsl.Parameter, which carries its own; "
+                f"plain arrays are {listing(plain)}: use step(gradients)"
             )
         return [slot.given.grad for slot in self.slots]
 

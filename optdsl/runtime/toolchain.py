@@ -14,11 +14,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 FLAGS = (
-    "-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fPIC",
-    "-shared", "-pthread",
+    "-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
+    "-fno-unswitch-loops", "-fPIC", "-shared", "-pthread",
 )  # fmt: skip
 """Strict floating point: never `-ffast-math` or anything that implies it, which would flush subnormals to zero in the
-whole process. `CFLAGS` of the environment is not read for the same reason."""
+whole process. `CFLAGS` of the environment is not read for the same reason. Loops are not unswitched: a scalar condition
+is decided before the loop and costs a blend in it, which memory hides, while a copy of the loop for every combination
+of conditions takes a second to compile."""
 
 TIMEOUT = 120.0
 """Seconds a compiler may take."""
@@ -62,7 +64,9 @@ def _probe(command: tuple[str, ...], origin: str, path: str) -> Compiler | str:
     if shutil.which(command[0], path=path) is None:
         return f"{command[0]} ({origin}): not found"
     try:
-        done = subprocess.run([*command, "--version"], capture_output=True, timeout=20, check=False, text=True, errors="replace")
+        done = subprocess.run(
+            [*command, "--version"], capture_output=True, timeout=20, check=False, text=True, errors="replace"
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{command[0]} ({origin}): {error}"
     if done.returncode != 0:

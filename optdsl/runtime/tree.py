@@ -189,26 +189,36 @@ def is_gradient(value: object) -> bool:
     return value is None or isinstance(value, np.ndarray) or hasattr(value, "__array__")
 
 
+def is_closure(value: object) -> bool:
+    """Return whether a value is a function to call, and no structure of gradients: a model may be callable as well."""
+    if not callable(value) or isinstance(value, Mapping) or is_gradient(value):
+        return False
+    return not dataclasses.is_dataclass(value) and _registered(value) is None
+
+
 def _described(node: Node) -> str:
     return f"gradients of {node.name!r}" if node.name else "gradients"
 
 
-def _check_keys(node: Node, given: Iterable[Any]) -> None:
-    have = set(given)
-    unknown = [key for key in have if key not in node.keys]
-    if unknown:
-        known = [str(key) for key in node.keys]
-        raise ValueError(
-            f"{_described(node)}: no parameter {_join(node.name, unknown[0])!r}{suggestion(unknown[0], known)}"
-        )
-    missing = [_join(node.name, key) for key in node.keys if key not in have]
-    if missing:
-        raise ValueError(f"{_described(node)}: {listing(missing)} missing; None says that there is no gradient")
+def _key_complaint(node: Node, given: Mapping[Any, Any]) -> str:
+    """Return what is unknown, or else missing, in a mapping of gradients."""
+    known = set(node.keys)
+    for key in given:
+        if key not in known:
+            near = suggestion(key, [str(each) for each in node.keys])
+            return f"{_described(node)}: no parameter {_join(node.name, key)!r}{near}"
+    missing = [_join(node.name, key) for key in node.keys if key not in given]
+    return f"{_described(node)}: {listing(missing)} missing; None says that there is no gradient"
 
 
 def _by_key(node: Node, gradients: Mapping[Any, Any]) -> list[Any]:
-    _check_keys(node, gradients)
-    return [gradients[key] for key in node.keys]
+    if len(gradients) == len(node.keys) and all(key in gradients for key in node.keys):
+        return [gradients[key] for key in node.keys]
+    # A part that holds nothing needn't be mentioned.
+    empty = {key: None for key, child in zip(node.keys, node.children, strict=False) if child.kind == "nothing"}
+    if empty and not empty.keys() <= gradients.keys():
+        return _by_key(node, {**empty, **gradients})
+    raise ValueError(_key_complaint(node, gradients))
 
 
 def _in_order(node: Node, gradients: Any) -> list[Any]:

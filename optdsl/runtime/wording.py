@@ -36,4 +36,4 @@ def kind(value: object) -> str:
     name = type(value).__qualname__
     module = type(value).__module__
     full = name if module in {"builtins", "numpy"} else f"{module}.{name}"
-    return f"{'an' if full[0].lower() in 'aeiou' else 'a'} {full}"
+    return f"{'an' if full[0].lower() in 'aeiou' or full == 'ndarray' else 'a'} {full}"

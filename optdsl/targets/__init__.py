@@ -28,7 +28,10 @@ class Target(Protocol):
 
 def names() -> list[str]:
     """Return the names of all targets, bundled ones first."""
-    return [*BUNDLED, *sorted(point.name for point in entry_points(group="optdsl.targets") if point.name not in BUNDLED)]
+    return [
+        *BUNDLED,
+        *sorted(point.name for point in entry_points(group="optdsl.targets") if point.name not in BUNDLED),
+    ]
 
 
 def find(name: str) -> Target:

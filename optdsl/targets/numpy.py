@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from optdsl.ir.kernel import Kernel, Let, Phase, Program, symbols
 from optdsl.ir.nodes import Apply, Expr, Fold, Kind, Number, Rate, Reduce, Ref, Role, Select, Symbol, Truth, kind, rate
 from optdsl.targets import python
-from optdsl.targets.registers import Block, Choice, Copy, Instruction, Operand, Place, Plan, Scalar, Step, Value, allocate
+from optdsl.targets.registers import (
+    Block,
+    Choice,
+    Copy,
+    Instruction,
+    Operand,
+    Place,
+    Plan,
+    Scalar,
+    Step,
+    Value,
+    allocate,
+)
 from optdsl.targets.text import Names, Writer, one_line
 
 ARGUMENTS = ("states", "scalars", "hypers", "numbers", "masks", "clip_value", "gradient_scale", "transform", "h")
@@ -53,7 +65,15 @@ class NumpyTarget:
                 writer.line(f"tensor_states={tuple(s.name for s in program.rule.states if not s.scalar)!r},")
                 writer.line(f"numbers={max(function.numbers for function in functions)},")
                 writer.line(f"masks={max(function.masks for function in functions)},")
+                writer.line(f"separable={_separable(program)},")
         return {f"{stem}.py": writer.text()}
+
+
+def _separable(program: Program) -> bool:
+    """Return whether any part of a tensor can be stepped without the rest."""
+    read = {s for kernel in program.kernels for let in kernel.lets() for s in symbols(let.value)}
+    whole = any(s.role is Role.SIZE or s.rate is Rate.TENSOR for s in read)
+    return not whole and not any(state.scalar for state in program.rule.states)
 
 
 @dataclass
@@ -275,7 +295,12 @@ class _Lowering:
             block.add(Choice(condition, arms[0], arms[1], result))
             return
         value = self._emit(expr, block, home)
-        if isinstance(value, Value) and block.items and isinstance(block.items[-1], Step) and block.items[-1].result is value:
+        if (
+            isinstance(value, Value)
+            and block.items
+            and isinstance(block.items[-1], Step)
+            and block.items[-1].result is value
+        ):
             last = block.items.pop()
             assert isinstance(last, Step)
             block.add(Step(last.ufunc, last.operands, result))
@@ -323,7 +348,11 @@ class _Printer:
         match item:
             case Instruction(function, operands, target):
                 value = f"{function}({', '.join(self.place(operand) for operand in operands)})"
-                self.writer.line(f"{target} = np.maximum({target}, {value}).item()" if function == "largest" else f"{target} += {value}")
+                self.writer.line(
+                    f"{target} = np.maximum({target}, {value}).item()"
+                    if function == "largest"
+                    else f"{target} += {value}"
+                )
             case Step("select", (other, chosen, mask), result):
                 out = self.out(result)
                 if self.place(other) != out:

@@ -2,7 +2,8 @@
 
 Operations are numbered by time; the two arms of a branch end at the same time. A value is alive from its first
 definition to its last use, and two values share an array where they are never alive together. A tensor's new value is
-computed into the tensor itself where nothing reads the old one later, and copied there at the end elsewhere.
+computed into the tensor itself where nothing reads the old one later, and copied there at the end elsewhere. From the
+last use of its old value until then, the tensor holds intermediates.
 """
 
 from __future__ import annotations
@@ -195,8 +196,11 @@ class _Allocator:
     def __init__(self, lives: dict[Value, _Life], old: dict[str, int]) -> None:
         self.plan = Plan({}, 0, 0)
         self.lives = lives
-        homes = {value.home.name for value in lives if value.home is not None}
-        self.taken = {f"home:{name}": [_Life(-1, old.get(name, -1))] for name in homes}
+        self.new: dict[str, int] = {}
+        for value, life in lives.items():
+            if value.home is not None:
+                self.new[value.home.name] = min(life.first, self.new.get(value.home.name, life.first))
+        self.taken = {f"home:{name}": [_Life(-1, old.get(name, -1))] for name in self.new}
 
     def _free(self, array: str, life: _Life) -> bool:
         """Whether an array is free all along a life; it may be handed over within one operation."""
@@ -226,4 +230,6 @@ class _Allocator:
         if value.mask:
             yield from (f"k:{index}" for index in range(self.plan.masks))
             return
+        # A tensor whose old value was read for the last time holds intermediates until its new value comes.
+        yield from (f"home:{name}" for name, time in sorted(self.new.items()) if self.lives[value].last <= time)
         yield from (f"w:{index}" for index in range(self.plan.numbers))

@@ -15,11 +15,11 @@ enum {
 };
 
 static inline double sign_f64(double a) { return a > 0.0 ? 1.0 : a < 0.0 ? -1.0 : a == 0.0 ? 0.0 : a; }
-static inline double lesser_f64(double a, double b) { return (a < b) | (a != a) ? a : b; }
-static inline double greater_f64(double a, double b) { return (a > b) | (a != a) ? a : b; }
+static inline double lesser_f64(double a, double b) { const double least = a < b ? a : b; return a != a ? a : least; }
+static inline double greater_f64(double a, double b) { const double most = a > b ? a : b; return a != a ? a : most; }
 static inline float sign_f32(float a) { return a > 0.0f ? 1.0f : a < 0.0f ? -1.0f : a == 0.0f ? 0.0f : a; }
-static inline float lesser_f32(float a, float b) { return (a < b) | (a != a) ? a : b; }
-static inline float greater_f32(float a, float b) { return (a > b) | (a != a) ? a : b; }
+static inline float lesser_f32(float a, float b) { const float least = a < b ? a : b; return a != a ? a : least; }
+static inline float greater_f32(float a, float b) { const float most = a > b ? a : b; return a != a ? a : most; }
 
 /* Reductions: in lanes within a block, then lane by lane, then block by block. */
 static inline void total_lanes(double *restrict lanes, const double *restrict run, int64_t length) {

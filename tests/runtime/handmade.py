@@ -107,7 +107,7 @@ class SGD(Optimizer):
 
 @step_of
 def _mixed(x: Array, g: Array, states: States, scalars: Array, hypers: list[float], t: float) -> None:
-    z, step = states
+    z, step, _ = states
     scalars[0] *= 0.5
     z += g
     x -= step * g
@@ -127,11 +127,14 @@ class Mixed(Optimizer):
             State("z", init=lambda h, x: x),
             State("prod", init=lambda h, x: 1.0, scalar=True),
             State("step", init=lambda h, x: h["lr"]),
+            State("extra", init=lambda h, x: 0.0, when=lambda h: h["lambda"] > 1),
         ),
         equations=(),
         digest="c" * 64,
     )
-    kernel = NumpyKernel(select=lambda h: 0, steps={0: _mixed}, tensor_states=("z", "step"), numbers=0, masks=0)
+    kernel = NumpyKernel(
+        select=lambda h: 0, steps={0: _mixed}, tensor_states=("z", "step", "extra"), numbers=0, masks=0
+    )
 
 
 class Breaking(SGD):

@@ -165,6 +165,16 @@ def test_states_that_stay_keep_their_values() -> None:
     assert opt.state["0"]["vmax"].tolist() == [0.0, 0.0]
 
 
+def test_scalar_states_keep_their_values_too() -> None:
+    opt = Mixed([np.zeros(2)])
+    opt.step([np.ones(2)])
+    opt.param_groups[0]["lambda"] = 2.0
+    assert list(opt.state["0"]) == ["z", "prod", "step", "extra"]
+    assert opt.state["0"]["prod"] == 0.5
+    opt.step([np.ones(2)])
+    assert opt.state["0"]["prod"] == 0.25
+
+
 def test_maximize_may_differ_between_groups() -> None:
     x, y = np.zeros(1), np.zeros(1)
     opt = Adam([{"params": [x], "maximize": True}, {"params": [y]}], lr=0.5)

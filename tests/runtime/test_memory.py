@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.lib.array_utils import byte_bounds
 from numpy.lib.stride_tricks import as_strided
 
-from optdsl.runtime.memory import Ranges, check_parameter
+from optdsl.runtime.memory import Ranges, check_parameter, flat_of
 
 from .handmade import SGD, Adam, Mixed, adam_reference
 
@@ -134,6 +134,31 @@ def test_overlapping_arrays_are_refused_by_both_names() -> None:
         SGD([base[:5], np.zeros(3), base[4:]])
     with pytest.raises(ValueError, match="share memory"):
         SGD([base[::2], base[::3]])
+
+
+def test_overlap_is_found_past_a_neighbour() -> None:
+    base = np.zeros(10)
+    with pytest.raises(ValueError, match="'0' and '2' share memory"):
+        SGD([base[::2], base[1:2], base[4:5]])
+
+
+def test_kernels_get_aligned_contiguous_arrays() -> None:
+    for name, make in LAYOUTS.items():
+        flat, private = flat_of(make())
+        assert flat.flags.c_contiguous
+        assert flat.flags.aligned
+        assert private is (name != "contiguous")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_array_made_read_only_later_is_noticed_before_anything_changes(layout: str) -> None:
+    first, x = np.zeros(2), LAYOUTS[layout]()
+    opt = SGD([first, x])
+    x.flags.writeable = False
+    with pytest.raises(ValueError, match="'1' has become read-only"):
+        opt.step([np.ones(2), np.ones((4, 6))])
+    assert first.tolist() == [0.0, 0.0]
+    opt.step([np.ones(2), None])
 
 
 def test_interleaved_arrays_are_accepted() -> None:

@@ -128,7 +128,7 @@ def test_the_loss_function_must_return_a_pair() -> None:
 
 
 def test_update_leaves_the_others_alone() -> None:
-    weight, b = np.zeros(2), np.zeros(2)
+    W, b = np.zeros(2), np.zeros(2)
     opt = Adam([W, b])
     update(opt, b, np.ones(2))
     assert W.tolist() == [0.0, 0.0]

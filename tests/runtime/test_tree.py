@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optdsl.runtime.parameter import Parameter
-from optdsl.runtime.tree import flatten, match, match_groups, split_groups
+from optdsl.runtime.tree import flatten, is_closure, match, match_groups, split_groups
 
 A, B, C = (np.full(n, float(n)) for n in (1, 2, 3))
 
@@ -123,6 +123,7 @@ def test_groups_are_told_from_nested_mappings() -> None:
         (Layer(A, B), Layer(1, 2), [1, 2]),
         (Layer(A, B), {"b": 2, "W": 1}, [1, 2]),
         (Layer(A, None), Layer(1, None), [1]),
+        ({"W": A, "b": None}, {"W": 1}, [1]),
         (Pair(A, B), Pair(1, 2), [1, 2]),
         (Box(A, B), Box(1, 2), [1, 2]),
         ([("W", A), ("b", B)], [("b", 2), ("W", 1)], [1, 2]),
@@ -171,10 +172,35 @@ def test_gradients_of_groups() -> None:
         match_groups(nodes, A)
 
 
+def test_a_callable_model_is_no_closure() -> None:
+    @dataclass
+    class Model(Layer):
+        def __call__(self) -> float:
+            return 0.0
+
+    class CallableBox(Box):
+        def __call__(self) -> float:
+            return 0.0
+
+    optree.register_pytree_node(
+        cast("Any", CallableBox),
+        lambda box: (cast("Any", box).items, None, None),
+        lambda _, items: cast("Any", CallableBox(*items)),
+        namespace=vars(registry)["__GLOBAL_NAMESPACE"],
+    )
+    assert not is_closure(Model(A, B))
+    assert not is_closure(CallableBox(A, B))
+    assert not is_closure(A)
+    assert is_closure(lambda: 0.0)
+
+
 def trees() -> st.SearchStrategy[Any]:
     leaves = st.builds(lambda: np.zeros(1))
     keys = st.text("abc", min_size=1, max_size=3)
-    grow: Callable[[Any], Any] = lambda t: st.lists(t, max_size=3) | st.dictionaries(keys, t, max_size=3)
+
+    def grow(tree: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        return st.lists(tree, max_size=3) | st.dictionaries(keys, tree, max_size=3)
+
     return st.recursive(leaves, grow, max_leaves=12)
 
 

@@ -1,0 +1,437 @@
+"""The command line: one small function per verb, each importing only what it needs.
+
+Exit status: 0 fine, 1 findings, 2 wrong usage or unreadable input, 3 the environment failed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from optdsl.version import __version__
+
+if TYPE_CHECKING:
+    from optdsl.pipeline import Checked
+    from optdsl.source import SourceFile
+
+FINDINGS, USAGE, ENVIRONMENT = 1, 2, 3
+
+VIEWS = ("math", "latex", "tree", "kernel", "numpy", "c", "asm", "json")
+FORMATS = ("full", "concise", "json")
+
+
+class Failure(click.ClickException):
+    """A failure of the environment, told in one line."""
+
+    exit_code = ENVIRONMENT
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"optdsl: {self.message}", err=True)
+
+
+class Group(click.Group):
+    """The program: verbs in the order they are written here, and no traceback for any input."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; Python must not complain about it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from None
+        except Exception as error:
+            if os.environ.get("OPTDSL_BACKTRACE", "") not in ("", "0"):
+                raise
+            raise _failure(error) from error
+
+
+class UsageFailure(Failure):
+    """An error in what the caller asked for."""
+
+    exit_code = USAGE
+
+
+def _failure(error: Exception) -> click.ClickException:
+    """Return the one line that tells of an error that no verb expected."""
+    from optdsl.runtime.toolchain import ToolchainError
+
+    hint = "; OPTDSL_BACKTRACE=1 shows where"
+    if isinstance(error, ToolchainError):
+        return Failure(str(error))
+    if isinstance(error, FileNotFoundError):
+        return UsageFailure(str(error) if error.errno is None else f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError):
+        return Failure(f"{error.filename or 'the system'}: {error.strerror or error}")
+    return Failure(f"internal error: {type(error).__name__}: {error}{hint}")
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="optdsl", message="%(prog)s %(version)s")
+def main() -> None:
+    """Optimizer rules as equations, compiled to NumPy and C.
+
+    A rule is a small .opt file with the box of equations from a paper. FILE is such a file, - for standard input; NAME
+    is a bundled rule such as adam or flux/adam (see `optdsl list`).
+    """
+
+
+# Reading
+
+
+def _source(name: str, bundled: bool = False) -> SourceFile:
+    """Return the text behind a FILE or, where allowed, a NAME; what can't be read is wrong usage."""
+    from optdsl.loading import decode, find
+    from optdsl.source import SourceFile
+
+    try:
+        if name == "-":
+            return SourceFile("<stdin>", decode(sys.stdin.buffer.read(), "<stdin>"))
+        path = find(name) if bundled else Path(name)
+        return SourceFile(str(path), decode(path.read_bytes(), str(path)))
+    except OSError as error:
+        raise UsageFailure(str(error) if error.errno is None else f"{name}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageFailure(str(error)) from None
+
+
+def _expand(names: Sequence[str]) -> list[str]:
+    """Replace each folder by the rule files in it."""
+    found: list[str] = []
+    for name in names:
+        if name != "-" and Path(name).is_dir():
+            inside = sorted(str(path) for path in Path(name).rglob("*.opt"))
+            if not inside:
+                raise UsageFailure(f"{name}: no .opt file in this folder")
+            found += inside
+        else:
+            found.append(name)
+    return found
+
+
+@contextmanager
+def _progress(items: Sequence[Any], title: str) -> Iterator[Iterable[Any]]:
+    """Give the items one by one, under a progress bar on standard error where that is a terminal."""
+    if len(items) < 2 or not sys.stderr.isatty():
+        yield items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield track(items, description=title, console=Console(stderr=True), transient=True)
+
+
+# Findings
+
+
+def _report(results: Sequence[Checked], output_format: str) -> None:
+    """Write all findings: JSON to standard output, everything else to standard error."""
+    from optdsl import diagnostics
+
+    if output_format == "json":
+        records = [record for result in results for record in diagnostics.as_records(result.source, result.problems)]
+        click.echo(diagnostics.render_json(records))
+        return
+    for result in results:
+        if not result.problems:
+            continue
+        if output_format == "concise":
+            click.echo(diagnostics.render_concise(result.source, result.problems), err=True)
+        else:
+            click.echo(diagnostics.render(result.source, result.problems, color=_color()) + "\n", err=True)
+    counts = [
+        sum(problem.severity == kind for result in results for problem in result.problems)
+        for kind in ("error", "warning")
+    ]
+    if any(counts):
+        shown = [_count(number, word) for number, word in zip(counts, ("error", "warning"), strict=True) if number]
+        click.echo(f"Found {' and '.join(shown)} in {_count(len(results), 'file')}.", err=True)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _color() -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty()
+
+
+def _status(results: Sequence[Checked], strict: bool) -> int:
+    bad = any(result.errors or (strict and result.problems) for result in results)
+    return FINDINGS if bad else 0
+
+
+format_option = click.option(
+    "--output-format", type=click.Choice(FORMATS), default="full", show_default=True, help="How findings are written."
+)
+strict_option = click.option("--strict", is_flag=True, help="Let warnings fail, too.")
+exact_option = click.option("--exact", is_flag=True, help="Keep the author's form of every equation.")
+
+
+@main.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@strict_option
+@format_option
+def check(files: tuple[str, ...], strict: bool, output_format: str) -> None:
+    """Look for mistakes in rules.
+
+    FILE may be a folder, whose .opt files are checked. Findings go to standard error, as JSON to standard output.
+    Exits with 1 where there are errors.
+    """
+    from optdsl import pipeline
+
+    sources = [_source(name) for name in _expand(files)]
+    with _progress(sources, "checking") as items:
+        results = [pipeline.check(source) for source in items]
+    _report(results, output_format)
+    if output_format != "json" and not any(result.problems for result in results):
+        click.echo(f"Checked {_count(len(results), 'file')}: no findings.")
+    raise click.exceptions.Exit(_status(results, strict))
+
+
+@main.command("compile")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("-t", "--target", default="numpy", show_default=True, metavar="numpy|c", help="What to generate.")
+@click.option("-o", "--output", "folder", default="build", show_default=True, type=click.Path(file_okay=False),
+              metavar="DIR", help="Where to write.")  # fmt: skip
+@exact_option
+@strict_option
+@format_option
+def compile_(files: tuple[str, ...], target: str, folder: str, exact: bool, strict: bool, output_format: str) -> None:
+    """Write an importable module DIR/<stem>.py for each rule.
+
+    With -t c, also DIR/<stem>.c and the library built from it. Prints what was written. FILE may be a bundled NAME.
+    """
+    from optdsl import pipeline, targets
+
+    if target not in targets.names():
+        raise click.BadParameter(f"{target!r} is not one of {', '.join(targets.names())}", param_hint="--target")
+    sources = [_source(name, bundled=True) for name in _expand(files)]
+    stems = _stems(sources)
+    with _progress(sources, "checking") as items:
+        results = [pipeline.check(source) for source in items]
+    _report(results, output_format)
+    if _status(results, strict):
+        raise click.exceptions.Exit(FINDINGS)
+    rules = [(stem, result.rule) for stem, result in zip(stems, results, strict=True) if result.rule is not None]
+    with _progress(rules, "compiling") as pairs:
+        for stem, rule in pairs:
+            for path in _write(Path(folder), pipeline.emit(rule, target, stem, exact=exact), target, stem):
+                if output_format != "json":
+                    click.echo(str(path))
+
+
+def _stems(sources: Sequence[SourceFile]) -> list[str]:
+    """Return the name of the module for each file; two that would overwrite each other are wrong usage."""
+    from optdsl.loading import module_stem
+
+    stems = [module_stem("rule" if source.name == "<stdin>" else Path(source.name).stem) for source in sources]
+    for index, stem in enumerate(stems):
+        if stem in stems[:index]:
+            first = sources[stems.index(stem)].name
+            both = f"{first} and {sources[index].name}"
+            raise UsageFailure(f"{both} would both be written to {stem}.py; compile them into different folders")
+    return stems
+
+
+def _write(folder: Path, texts: dict[str, str], target: str, stem: str) -> list[Path]:
+    from optdsl.loading import write
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return write(folder, texts, target, stem)
+    except OSError as error:
+        raise Failure(f"{error.filename or folder}: {error.strerror or error}") from None
+
+
+@main.command()
+@click.argument("rule", metavar="FILE|NAME")
+@click.option("--as", "view", type=click.Choice(VIEWS), default="math", show_default=True, help="The view to show.")
+@exact_option
+def show(rule: str, view: str, exact: bool) -> None:
+    """Show one view of a rule: its mathematics, what it compiles to, or what it costs."""
+    from optdsl import pipeline
+    from optdsl.show import VIEWS as VIEW_FUNCTIONS
+
+    source = _source(rule, bundled=True)
+    analysed = pipeline.analyse(source)
+    if analysed.rule is None:
+        _report([analysed], "full")
+        raise click.exceptions.Exit(FINDINGS)
+    click.echo(VIEW_FUNCTIONS[view](source, analysed.rule, exact))
+
+
+@main.command()
+@click.argument("rule", metavar="NAME|FILE")
+@click.option(
+    "--on", default="digits", show_default=True, help="The data set `digits`, or a test function such as `rosenbrock`."
+)
+@click.option("--steps", type=click.IntRange(min=1), default=None, metavar="N", help="Steps to take.")
+@click.option(
+    "-O", "--option", "options", multiple=True, metavar="NAME=VALUE", help="An option of the rule, such as -O lr=0.1."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the first weights and of the batches.")
+@click.option(
+    "-t",
+    "--target",
+    type=click.Choice(["auto", "numpy", "c"]),
+    default="auto",
+    show_default=True,
+    help="What to run on.",
+)
+@click.option(
+    "--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Draw the loss, or the path, into a file."
+)
+def run(
+    rule: str, on: str, steps: int | None, options: tuple[str, ...], seed: int, target: str, plot: str | None
+) -> None:
+    """Train a small network on handwritten digits, or minimise a test function, with a rule."""
+    _run_trial(rule, on=on, steps=steps, options=options, seed=seed, target=target, plot=plot)
+
+
+def _run_trial(rule: str, **settings: Any) -> None:
+    from optdsl.diagnostics import CompileError
+    from optdsl.trials.command import run as run_trial
+
+    try:
+        converged = run_trial(rule, **settings)
+    except CompileError as error:
+        from optdsl.diagnostics import render
+
+        click.echo(render(error.source, error.problems, color=_color()), err=True)
+        raise click.exceptions.Exit(FINDINGS) from None
+    except FileNotFoundError as error:
+        raise UsageFailure(str(error)) from None
+    except (TypeError, ValueError) as error:
+        raise UsageFailure(str(error)) from None
+    except ImportError as error:
+        raise Failure(str(error)) from None
+    if not converged:
+        raise click.exceptions.Exit(FINDINGS)
+
+
+@main.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Write a JSON list.")
+def list_(as_json: bool) -> None:
+    """List the bundled rules: name, one line, state per parameter."""
+    from optdsl import bundled, pipeline
+
+    rows = []
+    for name in bundled.names():
+        rule = pipeline.rule_of(_source(name, bundled=True))
+        rows.append((name, rule.doc, _state_summary(rule)))
+    if as_json:
+        import json
+
+        click.echo(json.dumps([{"name": n, "doc": d, "state": s} for n, d, s in rows], indent=2, ensure_ascii=False))
+        return
+    _table(("name", "what it does", "state per parameter"), rows)
+
+
+def _state_summary(rule: Any) -> str:
+    tensors = [state for state in rule.states if not state.scalar]
+    always = [state.name for state in tensors if state.when is None]
+    optional = [state.name for state in tensors if state.when is not None]
+    scalars = [state.name for state in rule.states if state.scalar]
+    parts = [", ".join(always)] if always else []
+    parts += [f"optional {', '.join(optional)}"] if optional else []
+    parts += [f"scalar {', '.join(scalars)}"] if scalars else []
+    return "; ".join(parts) or "none"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table: with rules and wrapped cells on a terminal, plain and unwrapped into a pipe."""
+    rows = list(rows)
+    if not sys.stdout.isatty():
+        widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+        for row in [columns, *rows]:
+            click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    Console().print(table)
+
+
+@main.command()
+@click.argument("name")
+@click.option("-f", "--force", is_flag=True, help="Overwrite an existing file.")
+def new(name: str, force: bool) -> None:
+    """Write NAME.opt, a commented starting file that compiles as it is."""
+    from optdsl.template import text_for
+
+    path = Path(name if name.endswith(".opt") else f"{name}.opt")
+    try:
+        text = text_for(path.stem)
+    except ValueError as error:
+        raise UsageFailure(str(error)) from None
+    if path.exists() and not force:
+        raise UsageFailure(f"{path} exists already; --force overwrites it")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror or error}") from None
+    click.echo(f"{path}\nNow try: optdsl check {path} && optdsl run {path} --on rosenbrock")
+
+
+@main.command()
+def doctor() -> None:
+    """Say what works here: versions, compilers, targets, the cache."""
+    from optdsl.doctor import findings
+
+    rows = findings()
+    _table(("what", "state", "detail"), [(row.what, row.state, row.detail) for row in rows])
+    if any(row.state == "broken" for row in rows):
+        raise click.exceptions.Exit(ENVIRONMENT)
+
+
+@main.group()
+def cache() -> None:
+    """Look at the cache of compiled rules, or empty it."""
+
+
+@cache.command("dir")
+def cache_dir() -> None:
+    """Print the folder of the cache."""
+    from optdsl.runtime import cache as store
+
+    click.echo(str(store.folder()))
+
+
+@cache.command("list")
+def cache_list() -> None:
+    """List the entries of the cache: name, files, bytes."""
+    from optdsl.runtime import cache as store
+
+    rows = []
+    for path, manifest in store.entries():
+        size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+        rows.append((path.name[:12], ", ".join(sorted(manifest)), f"{size:,}"))
+    if rows:
+        _table(("entry", "files", "bytes"), rows)
+    else:
+        click.echo("the cache is empty", err=True)
+
+
+@cache.command("clear")
+def cache_clear() -> None:
+    """Remove every entry of the cache."""
+    from optdsl.runtime import cache as store
+
+    click.echo(f"removed {store.clear()} entries from {store.folder()}")

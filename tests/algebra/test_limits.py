@@ -1,0 +1,200 @@
+"""Questions end in bounded time and size, whatever they are, and leave nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import sympy
+
+from optdsl.algebra import limits
+from optdsl.algebra.bridge import Bridge
+from optdsl.algebra.limits import TimedOut, TooLarge, Unknown, limited, measure
+from optdsl.ir import nodes as ir
+from optdsl.ir.nodes import Apply, Op, Rate, Ref, Role, Symbol, number
+
+HANG = 30.0
+"""Seconds after which a call counts as hanging; everything below takes a small part of it."""
+X = Ref(Symbol(Role.OLD, "x", Rate.STEP))
+Y = Ref(Symbol(Role.OLD, "y", Rate.STEP))
+
+
+def forever() -> None:
+    while True:
+        pass
+
+
+def sympy_forever() -> Any:
+    x, y, z = sympy.symbols("x y z")
+    return sympy.expand((x + y + z + 1) ** 400)
+
+
+def in_main(function: Callable[[], Any]) -> Any:
+    return function()
+
+
+def in_worker(function: Callable[[], Any]) -> Any:
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(function)
+    wait([future], HANG)
+    pool.shutdown(wait=future.done())
+    assert future.done(), "the limit didn't end the call"
+    return future.result()
+
+
+def in_main_without_signals(function: Callable[[], Any]) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "_signals_work", lambda: False)
+        return function()
+
+
+PLACES = pytest.mark.parametrize("place", [in_main, in_worker, in_main_without_signals])
+
+
+@PLACES
+@pytest.mark.parametrize("endless", [forever, sympy_forever])
+def test_the_time_limit_ends_a_call(place: Any, endless: Callable[[], Any]) -> None:
+    started = time.monotonic()
+    with pytest.raises(TimedOut):
+        place(lambda: limited(endless, 0.1))
+    assert time.monotonic() - started < HANG
+
+
+@PLACES
+def test_a_quick_call_returns_its_answer_and_its_errors(place: Any) -> None:
+    assert place(lambda: limited(lambda: 42, 5)) == 42
+    with pytest.raises(ZeroDivisionError):
+        place(lambda: limited(lambda: 1 // 0, 5))
+
+
+@PLACES
+def test_a_handler_for_exceptions_does_not_keep_a_call_alive(place: Any) -> None:
+    def stubborn() -> None:
+        while True:
+            with contextlib.suppress(Exception):
+                forever()
+
+    with pytest.raises(TimedOut):
+        place(lambda: limited(stubborn, 0.1))
+
+
+def test_an_expiry_that_was_swallowed_is_repeated() -> None:
+    def swallowing() -> None:
+        with contextlib.suppress(BaseException):
+            forever()
+        forever()
+
+    with pytest.raises(TimedOut):
+        limited(swallowing, 0.1)
+
+
+@PLACES
+def test_an_expiry_is_not_lost_in_a_callback(place: Any, recwarn: pytest.WarningsRecorder) -> None:
+    # Most of the time is spent in the callback, of a module that is neither SymPy's nor the caller's.
+    names: dict[str, Any] = {"__name__": "elsewhere"}
+    exec("def callback(phase, info):\n for i in range(20_000): pass", names)
+    gc.callbacks.append(names["callback"])
+
+    def collecting() -> None:
+        while True:
+            gc.collect(0)
+
+    try:
+        with pytest.raises(TimedOut):
+            place(lambda: limited(collecting, 0.1))
+    finally:
+        gc.callbacks.remove(names["callback"])
+    assert not recwarn.list
+
+
+@PLACES
+def test_deep_recursion_is_too_large(place: Any) -> None:
+    def deep() -> Any:
+        return deep()
+
+    with pytest.raises(TooLarge):
+        place(lambda: limited(deep, 5))
+
+
+@PLACES
+@pytest.mark.parametrize("function", [lambda: 1, forever])
+def test_nothing_is_left_behind(place: Any, function: Callable[[], Any]) -> None:
+    handler, trace, threads = signal.getsignal(signal.SIGALRM), sys.gettrace(), threading.active_count()
+    with contextlib.suppress(TimedOut):
+        place(lambda: limited(function, 0.05))
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert sys.gettrace() is trace
+    assert threading.active_count() == threads
+
+
+def test_a_timer_that_was_running_goes_on() -> None:
+    fired = threading.Event()
+    previous = signal.signal(signal.SIGALRM, lambda number, frame: fired.set())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(TimedOut):
+            limited(forever, 0.05)
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 0.2
+        deadline = time.monotonic() + HANG
+        while not fired.is_set() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert fired.is_set()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_shared_parts_are_measured_as_sympy_walks_them() -> None:
+    expr: ir.Expr = X
+    for _ in range(60):
+        expr = Apply(Op.ADD, (expr, Apply(Op.EXP, (expr,))))
+    size, depth = measure(expr)
+    assert size > 2**60 and depth == 121
+
+
+def tower(height: int, base: ir.Expr) -> ir.Expr:
+    return base if height == 0 else Apply(Op.POW, (base, tower(height - 1, base)))
+
+
+def repeated(op: Op, times: int, start: ir.Expr) -> ir.Expr:
+    expr = start
+    for _ in range(times):
+        expr = Apply(op, (expr, expr) if op in (Op.MUL, Op.ADD) else (expr,))
+    return expr
+
+
+HOSTILE = {
+    "9^9^9": tower(2, number(9)),
+    "9^9^9^9": tower(3, number(9)),
+    "2^999999999": Apply(Op.POW, (number(2), number(999_999_999))),
+    "(2*x)^999999999": Apply(Op.POW, (Apply(Op.MUL, (number(2), X)), number(999_999_999))),
+    "x^999999999": Apply(Op.POW, (X, number(999_999_999))),
+    "sqrt(2)^999999999": Apply(Op.POW, (Apply(Op.SQRT, (number(2),)), number(999_999_999))),
+    "2^-999999999": Apply(Op.POW, (number(2), Apply(Op.NEG, (number(999_999_999),)))),
+    "two squared thirty times": repeated(Op.MUL, 30, number(2)),
+    "x + 2 doubled and squared": repeated(Op.MUL, 40, Apply(Op.ADD, (X, number(2)))),
+    "exp of exp of a number": repeated(Op.EXP, 5, number(3)),
+    "exp of exp of x - x + 3": repeated(Op.EXP, 5, Apply(Op.ADD, (Apply(Op.SUB, (X, X)), number(3)))),
+    "sqrt 900 deep": repeated(Op.SQRT, 900, X),
+    "sqrt 5000 deep": repeated(Op.SQRT, 5_000, X),
+    "sums of shared sums": repeated(Op.ADD, 500, Apply(Op.MUL, (X, Y))),
+    "a long literal": ir.Number(Fraction(7**100_000), "7..."),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_expressions_are_refused_at_once(name: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(Unknown):
+        limited(lambda: Bridge().to_sympy(HOSTILE[name]), 10)
+    assert time.monotonic() - started < HANG
