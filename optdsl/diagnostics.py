@@ -110,7 +110,7 @@ def render_concise(source: SourceFile, problems: Iterable[Problem]) -> str:
     lines = []
     for problem in in_order(problems):
         line, column = source.position(problem.span[0])
-        lines.append(f"{source.name}:{line}:{column}: {problem.severity}[{problem.slug}]: {problem.message}")
+        lines.append(f"{_visible(source.name)}:{line}:{column}: {problem.severity}[{problem.slug}]: {_visible(problem.message)}")
     return "\n".join(lines)
 
 
@@ -167,19 +167,26 @@ class _Paint:
 
 def _full(source: SourceFile, problem: Problem, paint: _Paint) -> str:
     places = [(problem.span, problem.label, True), *((note.span, note.label, False) for note in problem.notes)]
+    places.sort(key=lambda place: source.position(place[0][0]).line)
     gutter = len(str(max(source.position(span[0]).line for span, _, _ in places)))
     start = source.position(problem.span[0])
     bar = paint("frame", f"{' ' * gutter} |")
-    title = paint(problem.severity, f"{problem.severity}[{problem.slug}]") + paint("bold", f": {problem.message}")
+    title = paint(problem.severity, f"{problem.severity}[{problem.slug}]") + paint("bold", f": {_visible(problem.message)}")
     arrow = paint("frame", f"{' ' * gutter}-->")
     lines = [title, f"{arrow} {_visible(source.name)}:{start.line}:{start.column}", bar]
+    above = 0
     for span, label, primary in places:
-        lines += _excerpt(source, span, label, primary, problem.severity, gutter, paint)
+        number = source.position(span[0]).line
+        if above and number > above + 1:
+            lines.append(paint("frame", "..."))
+        excerpt = _excerpt(source, span, label, primary, problem.severity, gutter, paint)
+        lines += excerpt[1:] if number == above else excerpt
+        above = number
     if problem.help:
         lines.append(bar)
         for index, line in enumerate(problem.help.split("\n")):
             lead = f"{paint('frame', ' ' * gutter + ' =')} {paint('help', 'help')}: " if index == 0 else " " * (gutter + 9)
-            lines.append(lead + line)
+            lines.append(lead + _visible(line))
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -196,12 +203,13 @@ def _excerpt(
     last = end.column if end.line == start.line else len(text) + 1
     first = max(0, start.column - 1 - WIDTH // 2) if len(text) > WIDTH else 0
     shown = text[first : first + WIDTH]
-    before = _visible(text[first : start.column - 1])
+    lead, tail = "..." if first else "", "..." if first + WIDTH < len(text) else ""
+    before = lead + _visible(text[first : start.column - 1])
     marked = _visible(text[start.column - 1 : min(last - 1, first + WIDTH)])
     mark = ("^" if primary else "-") * max(1, _columns(marked))
-    pointer = f"{' ' * _columns(before)}{mark} {label}".rstrip()
+    pointer = f"{' ' * _columns(before)}{mark} {_visible(label)}".rstrip()
     return [
-        f"{paint('frame', f'{start.line:>{gutter}} |')} {_visible(shown)}",
+        f"{paint('frame', f'{start.line:>{gutter}} |')} {lead}{_visible(shown)}{tail}",
         f"{paint('frame', ' ' * gutter + ' |')} {paint(severity if primary else 'frame', pointer)}",
     ]
 
@@ -222,5 +230,5 @@ def _visible(text: str) -> str:
 def _columns(text: str) -> int:
     """Return the width of text on a terminal."""
     wide = sum(1 for character in text if unicodedata.east_asian_width(character) in ("W", "F"))
-    marks = sum(1 for character in text if unicodedata.combining(character))
+    marks = sum(1 for character in text if unicodedata.category(character) in ("Mn", "Me"))
     return len(text) + wide - marks

@@ -19,6 +19,7 @@ class UndefinedName(Problem):
     name: str
     wanted: str
     suggestion: str | None
+    why: str = ""
 
     @property
     def message(self) -> str:
@@ -26,7 +27,9 @@ class UndefinedName(Problem):
 
     @property
     def label(self) -> str:
-        return "" if self.wanted else "not a hyperparameter, state or intermediate"
+        if self.name.endswith("'"):
+            return "not the parameter or a state"
+        return self.why if self.wanted else "not a hyperparameter, state or intermediate"
 
     @property
     def help(self) -> str:
@@ -47,6 +50,7 @@ class DuplicateName(Problem):
     first: tuple[int, int]
     what: str
     primed: bool = False
+    both: bool = False
 
     @property
     def message(self) -> str:
@@ -60,13 +64,15 @@ class DuplicateName(Problem):
 
     @property
     def help(self) -> str:
+        if self.primed and self.both:
+            return f"an intermediate needs a name of its own; `{self.name}'` has its equation"
         if self.primed:
             return f"its value after the step is `{self.name}'`"
         return "each name is defined once; choose another name"
 
     @property
     def fix(self) -> Fix | None:
-        return Fix(span=self.span, text=f"{self.name}'") if self.primed else None
+        return Fix(span=self.span, text=f"{self.name}'") if self.primed and not self.both else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,17 +121,32 @@ class NotAState(Problem):
 
     slug: ClassVar[str] = "not-a-state"
     name: str
+    known: str = ""
     suggestion: str | None
 
     @property
     def message(self) -> str:
+        if self.known:
+            return f"`{self.name}` is {self.known}, so there is no `{self.name}'`"
         return f"`{self.name}` is neither the parameter nor a state, so there is no `{self.name}'`"
+
+    @property
+    def label(self) -> str:
+        return "only the parameter and states have a value after the step" if self.known else ""
 
     @property
     def help(self) -> str:
         if self.suggestion:
             return f"did you mean `{self.suggestion}'`?"
-        return f"write `{self.name}` without the prime, or declare it in `state`"
+        if self.known in ("an intermediate", "the step number", "an argument", "a hyperparameter"):
+            return f"write `{self.name}` without the prime"
+        if self.known:
+            return "choose another name"
+        return f"declare it with a line `{self.name} = 0` in `state`, or write `{self.name}` without the prime"
+
+    @property
+    def fix(self) -> Fix | None:
+        return Fix(span=self.span, text=f"{self.suggestion}'") if self.suggestion else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +155,7 @@ class CyclicDefinition(Problem):
 
     slug: ClassVar[str] = "cyclic-definition"
     names: tuple[str, ...]
+    functions: bool = False
 
     @property
     def message(self) -> str:
@@ -144,7 +166,12 @@ class CyclicDefinition(Problem):
 
     @property
     def help(self) -> str:
-        return "read a value before the step (without a prime) in one of them"
+        if self.functions:
+            return "a function is expanded where it is used, so it can't call itself"
+        primed = [name for name in self.names if name.endswith("'")]
+        if not primed:
+            return "write each in terms of values that don't need it"
+        return f"read the value before the step, `{primed[0][:-1]}`, in one of them" if len(self.names) > 1 else f"the value before the step is `{primed[0][:-1]}`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,20 +253,23 @@ class DefaultOutOfRange(Problem):
     slug: ClassVar[str] = "default-out-of-range"
     name: str
     value: str
-    interval: Interval
-    place: tuple[int, int]
+    computed: str = ""
+    interval: Interval | None
+    place: tuple[int, int] | None
 
     @property
     def message(self) -> str:
-        return f"the default of `{self.name}`, {self.value}, is outside {self.interval}"
+        shown = f"`{self.value}` = {self.computed}" if self.computed else self.value
+        wrong = "is not a number" if self.interval is None else f"is outside {self.interval}"
+        return f"the default of `{self.name}`, {shown}, {wrong}"
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        return (Note(span=self.place, label="the interval it must lie in"),)
+        return (Note(span=self.place, label="the interval it must lie in"),) if self.place is not None else ()
 
     @property
     def help(self) -> str:
-        return "change the default or the interval"
+        return "change the default" if self.interval is None else "change the default or the interval"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,9 +315,12 @@ class WrongKind(Problem):
     slug: ClassVar[str] = "wrong-kind"
     found: Kind | None
     wanted: Kind | None
+    sized: str = ""
 
     @property
     def message(self) -> str:
+        if self.sized:
+            return f"`size` counts the elements of the parameter: write `size({self.sized})`"
         if self.found is None or self.wanted is None:
             return "a reduction needs a value per element, and this is one number"
         return f"expected a {self.wanted.value}, found a {self.found.value}"

@@ -5,6 +5,7 @@ Nothing downstream ever sees a wrong rule: `resolve` returns an `ir.Rule` only w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
@@ -16,15 +17,29 @@ from optdsl.ir.evaluate import constant
 from optdsl.ir.facts import Facts
 from optdsl.ir.interval import Interval
 from optdsl.ir.nodes import Kind, Op, Rate, Role, Symbol
+from optdsl.ir.powers import whole_exponent
 from optdsl.source import SourceFile, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import KEYWORDS
 
 STORAGE = ("f16", "bf16", "f32", "f64")
 MOST_NODES = 20_000
-"""Operations in a rule once its `def`s are expanded."""
+"""Operations in a rule once its functions and whole-number powers are expanded."""
 LONGEST_CHAIN = 100
 """Operations one after the other, counted through intermediates."""
+MOST_CONDITIONS = 6
+"""Different conditions of states: each doubles the forms of the rule."""
+MOST_CASES = 2_000
+"""Combinations of a value and what is known of the hyperparameters where it is read."""
+
+SYNONYMS = {
+    "ln": "log", "maximum": "max", "minimum": "min", "clamp": "clip", "fabs": "abs", "sgn": "sign", "average": "mean",
+    "absolute": "abs", "l1norm": "norm1", "l2norm": "norm", "select": "where", "numel": "size", "len": "size",
+}  # fmt: skip
+"""Names that other languages give our functions."""
+
+RESERVED = KEYWORDS | FUNCTIONS.keys() | {"t", "size", "base"}
+"""Words that can't be defined."""
 
 Environment = Mapping[str, ir.Expr]
 
@@ -35,7 +50,7 @@ class _Unresolved(Exception):
 
 def resolve(source: SourceFile, tree: ast.Rule) -> tuple[ir.Rule | None, list[Problem]]:
     """Return the typed rule, or None and what is wrong with it."""
-    if tree.header is None:
+    if tree.header is None or tree.header.base is not None:
         return None, []
     resolver = _Resolver(source, tree, tree.header)
     rule = resolver.rule()
@@ -53,12 +68,20 @@ class _Resolver:
         self.defs: dict[str, ast.DefEntry] = {}
         self.hypers: dict[str, ir.Hyper] = {}
         self.states: dict[str, ir.State] = {}
+        self.aliases = {entry.name.text: entry for entry in tree.aliases}
         self.entries: dict[tuple[str, bool], ast.EquationEntry] = {}
         self.symbols: dict[tuple[str, bool], Symbol] = {}
         self.failed: set[tuple[str, bool]] = set()
         self.depths: dict[Symbol, int] = {}
+        self.values: dict[str, float] = {}
         self.nodes = 0
+        self.level = 0
+        self.deep = False
+        self.origin = header.span
+        self.total = 0
+        self.sizes: dict[int, tuple[ir.Expr, int, int]] = {}
         self.expanding: list[str] = []
+        self.expanded: set[str] = set()
         self.parameter = Symbol(Role.OLD, header.parameter.text, Rate.ELEMENT)
         self.gradient = Symbol(Role.GRADIENT, header.gradient.text, Rate.ELEMENT)
 
@@ -88,7 +111,8 @@ class _Resolver:
             text=self.source.text,
         )
         if not self.problems:
-            self.problems += absent_reads(rule)
+            shown = {entry.name.text: self._snippet(entry.when.span) for entry in self.tree.states if entry.when}
+            self.problems += absent_reads(rule, shown)
         return rule
 
     # Names
@@ -106,24 +130,54 @@ class _Resolver:
         for entry in tree.defs:
             if self._define(entry.name, "a function"):
                 self.defs[entry.name.text] = entry
-        targets = {header.parameter.text, *(state.name.text for state in tree.states)}
+            self._parameters(entry)
+        targets = {name for name, (what, _) in self.defined.items() if what in ("the parameter", "a state")}
+        written = {(equation.name.text, equation.primed) for equation in tree.equations}
         for equation in tree.equations:
             name, key = equation.name.text, (equation.name.text, equation.primed)
             if key in self.entries:
                 self._report(bad.DuplicateName(span=equation.name.span, name=self._shown(key), first=self.entries[key].name.span, what="an equation"))  # fmt: skip
-            elif equation.primed and name not in targets and name not in tree.broken:
-                self._report(bad.NotAState(span=equation.name.span, name=name, suggestion=closest(name, targets)))
+            elif equation.primed and name not in targets:
+                if name not in tree.broken:
+                    self._not_a_state(equation, {target for target in targets if (target, True) not in written})
                 self.failed.add(key)
             elif not equation.primed and name in targets:
-                self._report(bad.DuplicateName(span=equation.name.span, name=name, first=self.defined[name][1], what=self.defined[name][0], primed=True))  # fmt: skip
-                self.failed |= {key, (name, True)}
+                both = (name, True) in written
+                self._report(bad.DuplicateName(span=equation.name.span, name=name, first=self.defined[name][1], what=self.defined[name][0], primed=True, both=both))  # fmt: skip
+                self.failed |= {key} if both else {key, (name, True)}
             elif equation.primed or self._define(equation.name, "an intermediate"):
                 self.entries[key] = equation
 
+    def _not_a_state(self, equation: ast.EquationEntry, free: set[str]) -> None:
+        """Report an equation for the new value of something that has none; `free` are states without an equation."""
+        name = equation.name.text
+        near = closest(name, free)
+        known = self.defined.get(name, ("", None))[0]
+        place = Span(equation.span.start, self._end_of_prime(equation.name.span.end))
+        self._report(bad.NotAState(span=place, name=name, known=known, suggestion=near))
+        if near is not None:
+            self.failed.add((near, True))
+        if not known:
+            self.tree.broken.add(name)
+
+    def _end_of_prime(self, end: int) -> int:
+        prime = re.match(r"\s*['′’]", self.source.text[end : end + 80])
+        return end + prime.end() if prime else end
+
+    def _parameters(self, entry: ast.DefEntry) -> None:
+        """Look at the names of a function's arguments, which count in its body only."""
+        first: dict[str, Span] = {}
+        for name in entry.parameters:
+            if name.text in RESERVED:
+                self._report(bad.ReservedName(span=name.span, name=name.text, what="an argument"))
+            elif name.text in first:
+                self._report(bad.DuplicateName(span=name.span, name=name.text, first=first[name.text], what="an argument"))
+            first.setdefault(name.text, name.span)
+
     def _define(self, name: ast.Name, what: str) -> bool:
-        reserved = KEYWORDS | FUNCTIONS.keys() | {"t", "size", "base"}
-        if name.text in reserved:
+        if name.text in RESERVED:
             self._report(bad.ReservedName(span=name.span, name=name.text, what=what))
+            self.tree.broken.add(name.text)
         elif name.text in self.defined:
             known, first = self.defined[name.text]
             self._report(bad.DuplicateName(span=name.span, name=name.text, first=first, what=known))
@@ -131,6 +185,10 @@ class _Resolver:
             self.defined[name.text] = (what, name.span)
             return True
         return False
+
+    def _declares(self, name: ast.Name) -> bool:
+        """Return whether this is the place that defines a name, not a second one."""
+        return name.text in self.defined and self.defined[name.text][1] == name.span
 
     @staticmethod
     def _shown(key: tuple[str, bool]) -> str:
@@ -144,7 +202,7 @@ class _Resolver:
 
     def _hyper(self, entry: ast.HyperEntry) -> None:
         name = entry.name.text
-        if name in self.hypers:
+        if not self._declares(entry.name):
             return
         earlier = {known: ir.Ref(hyper.symbol) for known, hyper in self.hypers.items()}
         try:
@@ -156,12 +214,12 @@ class _Resolver:
         interval = None if entry.interval is None else self._interval(entry, kind)
         hyper = ir.Hyper(Symbol(Role.HYPER, name, Rate.CONST, kind), default, interval, entry.doc, entry.name.span)
         self.hypers[name] = hyper
-        values: dict[str, float] = {}
-        for known in self.hypers.values():
-            values[known.symbol.name] = constant(known.default, values)
-        if interval is not None and values[name] not in interval:
-            shown = self.source.snippet(entry.default.span)
-            self._report(bad.DefaultOutOfRange(span=entry.default.span, name=name, value=shown, interval=interval, place=entry.interval.span))  # type: ignore[union-attr]  # fmt: skip
+        value = self.values[name] = constant(default, self.values)
+        if value != value or (interval is not None and value not in interval):
+            shown = self._snippet(entry.default.span)
+            computed = "" if isinstance(entry.default, ast.Literal) else f"{value:g}"
+            place = entry.interval.span if entry.interval is not None and interval is not None else None
+            self._report(bad.DefaultOutOfRange(span=entry.default.span, name=name, value=shown, computed=computed, interval=interval, place=place))  # fmt: skip
 
     def _interval(self, entry: ast.HyperEntry, kind: Kind) -> Interval | None:
         node = entry.interval
@@ -191,7 +249,7 @@ class _Resolver:
 
     def _state(self, entry: ast.StateEntry) -> None:
         name = entry.name.text
-        if name in self.states:
+        if not self._declares(entry.name):
             return
         kind = None if entry.type is None else entry.type.text
         if entry.type is not None and kind != "scalar" and kind not in STORAGE:
@@ -206,6 +264,12 @@ class _Resolver:
                 self._expect(when, Kind.BOOLEAN, entry.when.span)
         except _Unresolved:
             init, when = ir.number(0), None
+        if when is not None:
+            known = {state.when for state in self.states.values() if state.when is not None}
+            if len(known | {when}) > MOST_CONDITIONS and entry.when is not None:
+                what = f"the states of this rule have more than {MOST_CONDITIONS} different conditions"
+                self._report(bad.TooComplex(span=entry.when.span, what=what, limit=str(MOST_CONDITIONS)))
+                when = None
         if scalar and ir.rate(init) is Rate.ELEMENT:
             self._report(bad.ScalarFromElement(span=entry.init.span, name=name, declared=entry.name.span))
         rate = Rate.STEP if scalar else Rate.ELEMENT
@@ -223,7 +287,7 @@ class _Resolver:
     def _constant(self, node: ast.Expression, environment: Environment, where: str) -> ir.Expr:
         expr = self._expression(node, environment, where)
         if ir.rate(expr) is not Rate.CONST:
-            self._report(bad.NotConstant(span=node.span, where=where, allowed="numbers and hyperparameters"))
+            self._report(bad.NotConstant(span=node.span, where=where, allowed=_allowed(environment, where)))
             raise _Unresolved
         return expr
 
@@ -231,7 +295,7 @@ class _Resolver:
 
     def _order(self) -> list[tuple[str, bool]]:
         """Return the equations in an order in which each reads only those before it."""
-        graph = {key: set(self._reads(entry.value)) & self.entries.keys() for key, entry in self.entries.items()}
+        graph = {key: self._reads(entry.value) & self.entries.keys() for key, entry in self.entries.items()}
         while True:
             try:
                 return list(TopologicalSorter({key: sorted(reads) for key, reads in graph.items()}).static_order())
@@ -246,20 +310,30 @@ class _Resolver:
                 for key in cycle:
                     graph[key] = set()
 
-    def _reads(self, node: ast.Expression, seen: frozenset[str] = frozenset()) -> Iterator[tuple[str, bool]]:
-        match node:
-            case ast.Variable(name, primed):
-                yield (name, primed)
-            case ast.Operation(_, parts) | ast.Call(_, parts):
-                for part in parts:
-                    yield from self._reads(part, seen)
-                if isinstance(node, ast.Call) and node.function.text in self.defs.keys() - seen:
-                    yield from self._reads(self.defs[node.function.text].body, seen | {node.function.text})
-            case ast.Conditional(condition, chosen, other):
-                for part in (condition, chosen, other):
-                    yield from self._reads(part, seen)
-            case ast.Literal():
-                return
+    def _reads(self, node: ast.Expression) -> set[tuple[str, bool]]:
+        """Return the names that an expression reads, itself and through the functions it calls."""
+        found: set[tuple[str, bool]] = set()
+        called: set[str] = set()
+        waiting: list[tuple[ast.Expression, frozenset[str]]] = [(node, frozenset())]
+        while waiting:
+            part, arguments = waiting.pop()
+            match part:
+                case ast.Variable(name, primed):
+                    if primed or name not in arguments:
+                        found.add((name, primed))
+                case ast.Operation(_, parts):
+                    waiting += [(inner, arguments) for inner in parts]
+                case ast.Call(function, parts):
+                    waiting += [(inner, arguments) for inner in parts]
+                    if function.text in self.defs and function.text not in called:
+                        called.add(function.text)
+                        entry = self.defs[function.text]
+                        waiting.append((entry.body, frozenset(argument.text for argument in entry.parameters)))
+                case ast.Conditional(condition, chosen, other):
+                    waiting += [(inner, arguments) for inner in (condition, chosen, other)]
+                case ast.Literal():
+                    pass
+        return found
 
     def _equation(self, key: tuple[str, bool]) -> ir.Equation | None:
         name, primed = key
@@ -291,7 +365,12 @@ class _Resolver:
         return ir.Equation(symbol, value, self._text(entry), entry.span)
 
     def _text(self, entry: ast.EquationEntry) -> str:
-        return " ".join(self.source.snippet(entry.span).split())
+        return self._snippet(entry.span)
+
+    def _snippet(self, span: Span) -> str:
+        """Return the source of a span on one line, without comments."""
+        text = re.sub(r'("[^"\n]*")|#[^\n]*', lambda match: match[1] or "", self.source.snippet(span))
+        return " ".join(text.split())
 
     def _depth(self, expr: ir.Expr) -> int:
         if isinstance(expr, ir.Ref):
@@ -304,17 +383,22 @@ class _Resolver:
         owners = [(self.header.parameter, "parameter")] + [(entry.name, "state") for entry in self.tree.states]
         for name, what in owners:
             key = (name.text, True)
-            if key not in self.entries and key not in self.failed and name.text not in self.tree.broken:
+            if self._declares(name) and key not in self.entries and key not in self.failed and name.text not in self.tree.broken:
                 self._report(bad.MissingEquation(span=name.span, name=name.text, what=what))
 
     def _unused_defs(self) -> None:
         """Look for mistakes in functions that nobody calls, too."""
-        for entry in self.tree.defs:
-            try:
-                environment = {argument.text: ir.number(1) for argument in entry.parameters}
-                self._expand(entry, environment, entry.span)
-            except _Unresolved:
+        for name, entry in self.defs.items():
+            if name in self.expanded:
                 continue
+            before, self.origin = len(self.problems), entry.body.span
+            try:
+                arguments = {a.text: ir.Ref(Symbol(Role.LOCAL, a.text, Rate.ELEMENT)) for a in entry.parameters}
+                self._expand(entry, arguments, entry.span)
+            except _Unresolved:
+                pass
+            found = self.problems[before:]  # what kind of value the arguments are is not known here
+            self.problems[before:] = [problem for problem in found if not isinstance(problem, bad.WrongKind)]
 
     # Expressions
 
@@ -323,18 +407,65 @@ class _Resolver:
 
         `environment` holds the only names that may be read; None means all of an equation's.
         """
+        self.origin = node.span
         expr = self._convert(node, environment, where, {})
+        self.total += self._measure(expr)[0]
+        if self.total > MOST_NODES:
+            self._too_many(node.span)
         return expr
+
+    def _too_many(self, span: Span) -> None:
+        """Report, once, that the rule is too large, and give this expression up."""
+        if self.nodes <= MOST_NODES:
+            self.nodes = MOST_NODES + 1
+            what = f"this rule has more than {MOST_NODES:,} operations once its functions and powers are expanded"
+            self._report(bad.TooComplex(span=span, what=what, limit=f"{MOST_NODES:,}"))
+        raise _Unresolved
+
+    def _measure(self, expr: ir.Expr) -> tuple[int, int]:
+        """Return how many operations an expression has, shared ones counted where they are read, and how deep it is."""
+        if id(expr) in self.sizes:
+            return self.sizes[id(expr)][1:]
+        parts = [self._measure(part) for part in ir.operands(expr)]
+        size = 1 + sum(part[0] for part in parts)
+        if isinstance(expr, ir.Apply) and expr.op is Op.POW:
+            size += parts[0][0] * abs(whole_exponent(expr.args[1]) or 0)
+        depth = 1 + max(part[1] for part in parts) if parts else 0
+        self.sizes[id(expr)] = (expr, size, depth)
+        return size, depth
 
     def _convert(
         self, node: ast.Expression, environment: Environment | None, where: str, arguments: Environment
     ) -> ir.Expr:
+        if self.nodes >= MOST_NODES:
+            self._too_many(node.span)
         self.nodes += 1
-        if self.nodes > MOST_NODES:
-            if self.nodes == MOST_NODES + 1:
-                what = f"this rule has more than {MOST_NODES:,} operations once its functions are expanded"
-                self._report(bad.TooComplex(span=node.span, what=what, limit=f"{MOST_NODES:,}"))
-            raise _Unresolved
+        self.level += 1
+        try:
+            if self.level > LONGEST_CHAIN:
+                self._too_deep()
+            expr = self._converted(node, environment, where, arguments)
+        finally:
+            self.level -= 1
+        size, depth = self._measure(expr)
+        if size > MOST_NODES:
+            self._too_many(node.span)
+        if depth > LONGEST_CHAIN:
+            self._too_deep()
+        return expr
+
+    def _too_deep(self) -> None:
+        """Report, once, that an expression nests too deep, and give it up."""
+        if not self.deep:
+            self.deep = True
+            what = "this expression nests too deep once its functions are expanded"
+            advice = "name a part of it: an intermediate is a line `name = ...` of its own"
+            self._report(bad.TooComplex(span=self.origin, what=what, limit=f"{LONGEST_CHAIN} operations", advice=advice))
+        raise _Unresolved
+
+    def _converted(
+        self, node: ast.Expression, environment: Environment | None, where: str, arguments: Environment
+    ) -> ir.Expr:
         match node:
             case ast.Literal(value, text, span):
                 return ir.Truth(value, span) if isinstance(value, bool) else ir.Number(value, text, span)
@@ -424,19 +555,27 @@ class _Resolver:
         if not known and name not in self.tree.broken:
             self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=closest(name, environment)))
         elif name not in self.tree.broken:
-            allowed = "numbers, hyperparameters and the parameter" if where.startswith("the initial") else "numbers and hyperparameters declared before it"  # fmt: skip
+            allowed = _allowed(environment, where)
             self._report(bad.NotConstant(span=span, where=where, allowed=allowed, reads=f"{name}'" if primed else name))
 
     def _unknown(self, name: str, primed: bool, span: Span, arguments: Environment) -> None:
         stateful = {self.parameter.name, *self.states}
         if primed and name in stateful:
             return  # its equation is missing or wrong, which is reported there
-        if primed and (name in self.defined or name == "t"):
-            self._report(bad.NotAState(span=span, name=name, suggestion=None))
+        if primed and (name in self.defined or name in arguments or name == "t"):
+            known = "an argument" if name in arguments else self.defined.get(name, ("the step number",))[0]
+            self._report(bad.NotAState(span=span, name=name, known=known, suggestion=None))
         elif name in self.defs or name in FUNCTIONS or name == "size":
             self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=f"{name}(...)"))
+        elif name in self.aliases:
+            members = self.aliases[name].members
+            shown = ", ".join(f"`{member.text}`" for member in members)
+            self._report(bad.UndefinedName(span=span, name=name, wanted="a value", suggestion=None, why=f"an alias, for callers, of {shown}"))  # fmt: skip
+        elif primed:
+            near = closest(name, stateful)
+            self._report(bad.UndefinedName(span=span, name=f"{name}'", wanted="", suggestion=f"{near}'" if near else None))
         else:
-            names = {*self.defined, *arguments, "t"} - self.defs.keys()
+            names = {*self.defined, *arguments, "t", "true", "false", "inf"} - self.defs.keys() - self.aliases.keys()
             self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=closest(name, names)))
 
     def _call(
@@ -450,7 +589,7 @@ class _Resolver:
         if name not in FUNCTIONS:
             if name not in self.tree.broken:
                 known = self.defined.get(name)
-                suggestion = closest(name, {*FUNCTIONS, *self.defs, "size"})
+                suggestion = SYNONYMS.get(name.lower()) or closest(name, {*FUNCTIONS, *self.defs, "size"})
                 self._report(bad.UnknownFunction(span=node.function.span, name=name, known=known[0] if known else "", suggestion=suggestion))  # fmt: skip
             raise _Unresolved
         function = FUNCTIONS[name]
@@ -472,7 +611,7 @@ class _Resolver:
         self._count(node, (self.parameter.name,))
         argument = node.arguments[0]
         if not isinstance(argument, ast.Variable) or argument.name not in (self.parameter.name, self.gradient.name):
-            self._report(bad.NotConstant(span=argument.span, where="`size`", allowed=f"the parameter `{self.parameter.name}`"))  # fmt: skip
+            self._report(bad.WrongKind(span=argument.span, found=None, wanted=None, sized=self.parameter.name))
             raise _Unresolved
         return ir.Ref(SIZE.symbol, node.span)
 
@@ -491,10 +630,13 @@ class _Resolver:
     ) -> ir.Expr:  # fmt: skip
         name = entry.name.text
         if name in self.expanding:
-            names = tuple(self.expanding[self.expanding.index(name) :])
-            self._report(bad.CyclicDefinition(span=self.defs[names[0]].name.span, names=names))
+            cycle = self.expanding[self.expanding.index(name) :]
+            first = min(range(len(cycle)), key=lambda index: self.defs[cycle[index]].span)
+            names = (*cycle[first:], *cycle[:first])
+            self._report(bad.CyclicDefinition(span=self.defs[names[0]].name.span, names=names, functions=True))
             raise _Unresolved
         self.expanding.append(name)
+        self.expanded.add(name)
         try:
             return self._convert(entry.body, environment, where, arguments)
         finally:
@@ -519,12 +661,32 @@ def _placed(expr: ir.Expr, span: Span, parts: tuple[ir.Expr, ...]) -> ir.Expr:
             return expr
 
 
-def absent_reads(rule: ir.Rule) -> list[Problem]:
-    """Return a finding for every place where a conditional state is read though it may not exist."""
+def _allowed(environment: Environment, where: str) -> str:
+    """Return in words what a constant expression may read."""
+    if where.startswith("the initial"):
+        return "numbers, hyperparameters and the parameter"
+    if where.startswith("the end"):
+        return "numbers"
+    return "numbers and hyperparameters" + (" declared before it" if where.startswith("the default") else "")
+
+
+def absent_reads(rule: ir.Rule, shown: Mapping[str, str]) -> list[Problem]:
+    """Return a finding for every place where a conditional state is read though it may not exist.
+
+    `shown` has the author's text of the condition of each conditional state.
+    """
     values = {equation.target: equation.value for equation in rule.equations}
     conditions = {state.name: state.when for state in rule.states if state.when is not None}
     found: list[Problem] = []
-    visited: set[tuple[Symbol, str]] = set()
+    visited: set[tuple[Symbol, Facts]] = set()
+    if not conditions:
+        return found
+    relevant = {symbol.name for when in conditions.values() for symbol in _hypers(when)}
+
+    def assumed(facts: Facts, condition: ir.Expr, holds: bool) -> Facts:
+        """Keep only what can matter to a condition, so that there are few different cases."""
+        matters = any(symbol.name in relevant for symbol in _hypers(condition))
+        return facts.assume(condition, holds) if matters else facts
 
     def walk(expr: ir.Expr, facts: Facts) -> None:
         if isinstance(expr, ir.Ref):
@@ -533,9 +695,9 @@ def absent_reads(rule: ir.Rule) -> list[Problem]:
             decided = facts.decide(expr.condition)
             walk(expr.condition, facts)
             if decided is not False:
-                walk(expr.chosen, facts.assume(expr.condition, True))
+                walk(expr.chosen, assumed(facts, expr.condition, True))
             if decided is not True:
-                walk(expr.other, facts.assume(expr.condition, False))
+                walk(expr.other, assumed(facts, expr.condition, False))
         else:
             for part in ir.operands(expr):
                 walk(part, facts)
@@ -546,13 +708,13 @@ def absent_reads(rule: ir.Rule) -> list[Problem]:
         if when is not None and facts.decide(when) is not True:
             problem = bad.AbsentState(
                 span=_as_span(ref.span), name=symbol.name, primed=symbol.role is Role.NEW,
-                condition=_condition_text(rule, symbol.name), declared=_as_span(rule.state(symbol.name).span),
+                condition=shown[symbol.name], declared=_as_span(rule.state(symbol.name).span),
             )  # fmt: skip
             if problem not in found:
                 found.append(problem)
             return
-        key = (symbol, repr(facts))
-        if symbol in values and key not in visited:
+        key = (symbol, facts)
+        if symbol in values and key not in visited and len(visited) <= MOST_CASES:
             visited.add(key)
             walk(values[symbol], facts)
 
@@ -561,19 +723,18 @@ def absent_reads(rule: ir.Rule) -> list[Problem]:
         if equation.target.role is Role.NEW:
             when = conditions.get(equation.target.name)
             walk(equation.value, declared if when is None else declared.assume(when, True))
+    if len(visited) > MOST_CASES:
+        span = next(state.span for state in rule.states if state.when is not None)
+        what = "whether this state exists where it is read depends on too many choices"
+        return [bad.TooComplex(span=_as_span(span), what=what, limit=f"{MOST_CASES:,} cases")]
     return found
 
 
-def _condition_text(rule: ir.Rule, name: str) -> str:
-    when = rule.state(name).when
-    spans = [node.span for node in _nodes(when) if node.span is not None] if when is not None else []
-    return rule.text[min(span[0] for span in spans) : max(span[1] for span in spans)] if spans else ""
-
-
-def _nodes(expr: ir.Expr) -> Iterator[ir.Expr]:
-    yield expr
+def _hypers(expr: ir.Expr) -> Iterator[Symbol]:
+    if isinstance(expr, ir.Ref) and expr.symbol.role is Role.HYPER:
+        yield expr.symbol
     for part in ir.operands(expr):
-        yield from _nodes(part)
+        yield from _hypers(part)
 
 
 def _as_span(span: ir.Span | None) -> Span:

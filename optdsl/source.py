@@ -8,6 +8,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 
+MARK = "\ufeff"
+"""The byte order mark some editors put before a text. It belongs to no line."""
+
+
 class Span(NamedTuple):
     """A stretch of source text: offsets of its first character and one past its last."""
 
@@ -31,10 +35,11 @@ class SourceFile:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(index + 1 for index, character in enumerate(self.text) if character == "\n")]
+        return [int(self.text.startswith(MARK)), *(index + 1 for index, character in enumerate(self.text) if character == "\n")]
 
     def position(self, offset: int) -> Position:
         """Return the line and column of an offset."""
+        offset = max(offset, self._line_starts[0])
         line = bisect_right(self._line_starts, offset)
         return Position(line, offset - self._line_starts[line - 1] + 1)
 

@@ -1,7 +1,8 @@
 """Deciding CONST conditions from what is assumed about hyperparameters.
 
 Enough for the conditions rules have: truth-valued hyperparameters, and comparisons of one hyperparameter with a number,
-joined by `and`, `or`, `not`. Anything else is undecided, which is always a safe answer.
+joined by `and`, `or`, `not`. Any other condition is decided only where the very same one was assumed before; undecided
+is always a safe answer. Hyperparameters may be infinite, never NaN.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Range:
             high_closed = closed and high_closed if bound == high else closed
             high = bound
         if op is ir.Op.EQ and bound not in self.interval:
-            return Range(Interval(1.0, 0.0))
+            return NONE
         return Range(Interval(low, high, low_closed, high_closed), self.without)._trimmed()
 
     def _trimmed(self, point: float | None = None) -> Range:
@@ -63,12 +64,22 @@ class Range:
         return Range(interval, self.without)
 
 
+ANY = Range(Interval(low_closed=True, high_closed=True))
+"""Every number, the infinities too."""
+NONE = Range(Interval(1.0, 0.0))
+"""No number."""
+
+
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the hyperparameters: truth values, and ranges of numbers."""
+    """What is known of the hyperparameters: truth values, ranges of numbers, and other conditions by their form."""
 
     truths: Mapping[str, bool] = field(default_factory=dict)
     ranges: Mapping[str, Range] = field(default_factory=dict)
+    others: Mapping[ir.Expr, bool] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self.truths.items()), frozenset(self.ranges.items()), frozenset(self.others.items())))
 
     @staticmethod
     def declared(hypers: Iterable[ir.Hyper]) -> Facts:
@@ -95,11 +106,17 @@ class Facts:
             case ir.Apply(ir.Op.OR, (left, right)):
                 answer = _both(_not(self.decide(left)), lambda: _not(self.assume(left, False).decide(right)))
                 return _not(answer)
+            case ir.Select(inner, chosen, other):
+                value = self.decide(inner)
+                if value is not None:
+                    return self.decide(chosen if value else other)
+                answers = {self.assume(inner, True).decide(chosen), self.assume(inner, False).decide(other)}
+                return answers.pop() if len(answers) == 1 else self.others.get(condition)
         comparison = _comparison(condition)
         if comparison is None:
-            return None
+            return self.others.get(condition)
         name, op, bound = comparison
-        values = self.ranges.get(name, Range())
+        values = self.ranges.get(name, ANY)
         if values.narrowed(op, bound).empty:
             return False
         if values.narrowed(_NEGATED[op], bound).empty:
@@ -112,8 +129,8 @@ class Facts:
             case ir.Ref(symbol) if symbol.role is ir.Role.HYPER:
                 known = self.truths.get(symbol.name)
                 if known is not None and known != holds:
-                    return Facts(self.truths, {**self.ranges, symbol.name: Range(Interval(1.0, 0.0))})
-                return Facts({**self.truths, symbol.name: holds}, self.ranges)
+                    return replace(self, ranges={**self.ranges, symbol.name: NONE})
+                return replace(self, truths={**self.truths, symbol.name: holds})
             case ir.Apply(ir.Op.NOT, (inner,)):
                 return self.assume(inner, not holds)
             case ir.Apply(ir.Op.AND, (left, right)) if holds:
@@ -124,12 +141,17 @@ class Facts:
                 return self._remaining(left, right, True)
             case ir.Apply(ir.Op.OR, (left, right)):
                 return self._remaining(left, right, False)
+            case ir.Select(inner, chosen, other):
+                value = self.decide(inner)
+                if value is not None:
+                    return self.assume(chosen if value else other, holds)
         comparison = _comparison(condition)
         if comparison is None:
-            return self
+            known = self.decide(condition)
+            return replace(self, others={**self.others, condition: holds}) if known is None else self
         name, op, bound = comparison
-        values = self.ranges.get(name, Range()).narrowed(op if holds else _NEGATED[op], bound)
-        return Facts(self.truths, {**self.ranges, name: values})
+        values = self.ranges.get(name, ANY).narrowed(op if holds else _NEGATED[op], bound)
+        return replace(self, ranges={**self.ranges, name: values})
 
     def _remaining(self, left: ir.Expr, right: ir.Expr, neutral: bool) -> Facts:
         """Return what follows where `left and right` fails, or `left or right` holds, if one side is known."""

@@ -9,14 +9,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optdsl.source import SourceFile, Span
+from optdsl.source import MARK, SourceFile, Span
 from optdsl.syntax.ast import Comment
 
 SECTIONS = ("hyper", "state", "update", "claim")
 """Keywords that stand alone on a line and open a section."""
 
 _TOKENS = re.compile(r'(?P<string>"[^"\n]*"?)|(?P<comment>#[^\n]*)|(?P<open>[(\[])|(?P<close>[)\]])|(?P<newline>\n)')
-_OPENER = re.compile(r"(?:(?:rule|def)\b|(?:hyper|state|update|claim)[ \t\r]*(?:#[^\n]*)?$)", re.MULTILINE)
+_HIDDEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+_OPENER = re.compile(r"(?:(?:rule|def)\b|(?:hyper|state|update|claim)[ \t\r]*:?[ \t\r]*(?:#[^\n]*)?$)", re.MULTILINE)
 _DEFINITION = re.compile(r"[ \t]*\w+['′’]?[ \t]*=(?!=)")
 
 
@@ -34,13 +35,25 @@ def comments(source: SourceFile) -> list[Comment]:
     return [Comment(match["comment"].rstrip(), Span(*match.span())) for match in found]
 
 
+def hidden_characters(source: SourceFile) -> Iterator[tuple[Span, str]]:
+    """Yield the characters in comments and strings that a reader can't see: controls, and changes of direction.
+
+    Elsewhere the parser finds them.
+    """
+    for match in _TOKENS.finditer(source.text):
+        if match["string"] or match["comment"]:
+            for hidden in _HIDDEN.finditer(match.group().rstrip("\r")):
+                start = match.start() + hidden.start()
+                yield Span(start, start + 1), "a comment" if match["comment"] else "a doc string"
+
+
 def logical_lines(source: SourceFile) -> Iterator[Line]:
     """Yield the entries of a file.
 
     A bracket left open doesn't swallow the file: a section keyword in column 1, or a line that starts a definition,
     begins a new entry all the same.
     """
-    text, start, depth = source.text, 0, 0
+    text, start, depth = source.text, int(source.text.startswith(MARK)), 0
     for match in _TOKENS.finditer(text):
         if match["open"]:
             depth += 1

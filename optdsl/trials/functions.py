@@ -129,7 +129,7 @@ FUNCTIONS: Mapping[str, Function] = {
         Function("quadratic", quadratic, (-2.0, 0.8), ((0.0, 0.0),), ((-2.4, 1.2), (-1.2, 1.2))),
         Function("beale", beale, (1.0, 1.0), ((3.0, 0.5),), ((-0.5, 4.0), (-1.2, 1.6))),
         Function("himmelblau", himmelblau, (-0.5, -1.0), _HIMMELBLAU, ((-5.0, 5.0), (-5.0, 5.0))),
-        Function("booth", booth, (-2.0, -1.5), ((1.0, 3.0),), ((-4.0, 5.0), (-3.0, 6.0))),
+        Function("booth", booth, (-1.0, -1.0), ((1.0, 3.0),), ((-4.0, 5.0), (-3.0, 6.0))),
         Function("ackley", ackley, (1.6, -1.3), ((0.0, 0.0),), ((-2.5, 2.5), (-2.5, 2.5))),
         Function("rastrigin", rastrigin, (1.3, -0.7), ((0.0, 0.0),), ((-2.5, 2.5), (-2.5, 2.5))),
     )

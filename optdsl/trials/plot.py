@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,10 +85,12 @@ def plot_path(result: FunctionResult, file: str | PathLike[str]) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     _contours(figure, left, result)
     _way(left, result)
-    right.plot(_gap(result), color=RUN)
-    right.set_yscale("log")
+    values = _values(result)
+    right.plot(values, color=RUN)
+    if np.nanmax(values) > 10 * np.nanmin(values):
+        right.set_yscale("log")
     right.set_xlabel("step")
-    right.set_ylabel("value at the point")
+    right.set_ylabel("value")
     right.grid(color="0.92")
     right.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{result.rule} on {result.function.name}" + _ending(result))
@@ -116,14 +117,16 @@ def _contours(figure: Figure, axes: Axes, result: FunctionResult) -> None:
     (low_x, high_x), (low_y, high_y) = result.function.window
     x, y = np.meshgrid(np.linspace(low_x, high_x, 401), np.linspace(low_y, high_y, 401))
     values: npt.NDArray[np.float64] = result.function.at(x, y)[0]
-    # All these functions have the minimum 0, which no logarithm reaches: the lowest hundredth of a percent is one colour.
+    # The minimum of all these functions is 0, which no logarithm reaches: the lowest values share one colour.
     top = float(values.max())
     bottom = max(float(np.quantile(values, 1e-3)), top * 1e-5)
     levels: Any = np.geomspace(bottom, top, 25)
     filled = axes.contourf(x, y, np.maximum(values, bottom), levels, norm=LogNorm(bottom, top), cmap="viridis")
     axes.contour(x, y, values, levels, colors="white", linewidths=0.3, alpha=0.5)
-    bar = figure.colorbar(filled, ax=axes, label="value", format="%.0e")
+    decades = 10.0 ** np.arange(np.ceil(np.log10(bottom)), np.floor(np.log10(top)) + 1)
+    bar = figure.colorbar(filled, ax=axes, ticks=decades, format="%g")
     bar.ax.minorticks_off()
+    bar.ax.set_title("value", fontsize="medium")
     axes.set_xlim(low_x, high_x)
     axes.set_ylim(low_y, high_y)
     axes.set_xlabel("x")
@@ -138,10 +141,13 @@ def _way(axes: Axes, result: FunctionResult) -> None:
     minima = np.array(result.function.minima)
     axes.plot(minima[:, 0], minima[:, 1], "*", color=MINIMUM, markeredgecolor="black", markersize=15, label="minimum")
     axes.plot(*path[0], "o", color=START, markeredgecolor="black", markersize=8, label="start")
-    axes.plot(*path[-1], "X", color=END, markeredgecolor="white", markersize=9, label=f"after {len(path) - 1:,} steps")
+    within = all(low <= at <= high for at, (low, high) in zip(path[-1], result.function.window, strict=True))
+    label = f"after {len(path) - 1:,} steps" + ("" if within else ", outside")
+    axes.plot(*path[-1], "X", color=END, markeredgecolor="white", markersize=9, label=label)
     axes.legend(loc="best", framealpha=0.9)
 
 
-def _gap(result: FunctionResult) -> list[float]:
+def _values(result: FunctionResult) -> npt.NDArray[np.float64]:
     """Return the values of a run, those that a logarithm can't show as NaN, which leaves a gap."""
-    return [loss if isfinite(loss) and loss > 0 else float("nan") for loss in result.losses]
+    values = np.array(result.losses)
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)

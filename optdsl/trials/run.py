@@ -24,7 +24,7 @@ Progress = Callable[[int, float], object]
 BATCH = 32
 DIGITS_STEPS = 1800
 """Forty epochs of batches."""
-FUNCTION_STEPS = 10_000
+FUNCTION_STEPS = 20_000
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 

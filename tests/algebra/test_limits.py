@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import gc
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from fractions import Fraction
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -100,9 +102,12 @@ def test_an_expiry_that_was_swallowed_is_repeated() -> None:
 @PLACES
 def test_an_expiry_is_not_lost_in_a_callback(place: Any, recwarn: pytest.WarningsRecorder) -> None:
     # Most of the time is spent in the callback, of a module that is neither SymPy's nor the caller's.
-    names: dict[str, Any] = {"__name__": "elsewhere"}
-    exec("def callback(phase, info):\n for i in range(20_000): pass", names)
-    gc.callbacks.append(names["callback"])
+    def slow(phase: str, info: dict[str, int]) -> None:
+        for _ in range(20_000):
+            pass
+
+    callback = FunctionType(slow.__code__, {"__name__": "elsewhere", "__builtins__": builtins})
+    gc.callbacks.append(callback)
 
     def collecting() -> None:
         while True:
@@ -112,7 +117,7 @@ def test_an_expiry_is_not_lost_in_a_callback(place: Any, recwarn: pytest.Warning
         with pytest.raises(TimedOut):
             place(lambda: limited(collecting, 0.1))
     finally:
-        gc.callbacks.remove(names["callback"])
+        gc.callbacks.remove(callback)
     assert not recwarn.list
 
 

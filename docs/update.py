@@ -1,0 +1,102 @@
+"""Fill in the parts of the documentation that are made from the code: `python docs/update.py`.
+
+Between `<!-- name -->` and the next heading or paragraph stands one fenced block, which this script writes anew.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from optdsl import pipeline
+from optdsl.functions import FUNCTIONS
+from optdsl.ir.show import show, show_kernel, show_symbol
+from optdsl.loading import decode
+from optdsl.show import tree
+from optdsl.source import SourceFile
+
+ROOT = Path(__file__).resolve().parent.parent
+RULE = "rules/flux/adamax.opt"
+
+
+def loop(text: str, opening: str) -> str:
+    """Return the first loop in generated code that starts with `opening`, to the end of its indentation."""
+    lines = text.split("\n")
+    start = next(index for index, line in enumerate(lines) if line.strip().startswith(opening))
+    indent = len(lines[start]) - len(lines[start].lstrip())
+    end = start + 1
+    while end < len(lines) and (
+        not lines[end].strip() or lines[end].startswith(("#line", " " * (indent + 1))) or lines[end] == " " * indent + "}"
+    ):
+        end += 1
+        if lines[end - 1] == " " * indent + "}":
+            break
+    return "\n".join(line[indent:] if line.startswith(" ") else line for line in lines[start:end]).rstrip()
+
+
+def sections() -> dict[str, str]:
+    """Return the text of each generated block of docs/architecture.md."""
+    text = decode((ROOT / RULE).read_bytes(), RULE)
+    source = SourceFile(RULE, text)
+    rule = pipeline.rule_of(source)
+    program = pipeline.kernels(rule)
+    stem = "adamax"
+    whole_tree = tree(source, rule, exact=False)
+    equations = whole_tree.split("EquationEntry")
+    return {
+        "source": fenced(text.rstrip()),
+        "tree": fenced(f"EquationEntry{equations[2]}".rstrip()),
+        "resolved": fenced(
+            "\n".join(f"{show_symbol(e.target)} = {show(e.value)}  [{e.target.rate.name.lower()}]" for e in rule.equations)
+        ),
+        "written": fenced(show_kernel(pipeline.as_written(rule)[0])),
+        "simplified": fenced(show_kernel(program.kernels[0])),
+        "numpy": fenced(loop(pipeline.emit(rule, "numpy", stem)[f"{stem}.py"], "for "), "python"),
+        "c": fenced(loop(pipeline.emit(rule, "c", stem)[f"{stem}.c"], "for (int64_t i = 0; i < hi - lo"), "c"),
+    }
+
+
+def fenced(text: str, language: str = "") -> str:
+    """Return text as a fenced block."""
+    return f"```{language}\n{text}\n```"
+
+
+def architecture(text: str) -> str:
+    """Return docs/architecture.md with its generated blocks written anew."""
+    for name, block in sections().items():
+        marker = f"<!-- {name} -->"
+        pattern = re.compile(re.escape(marker) + r"\n*(?:```.*?\n```)?\n*", re.DOTALL)
+        text, count = pattern.subn(lambda _, block=block, marker=marker: f"{marker}\n\n{block}\n\n", text, count=1)  # type: ignore[misc]
+        if count != 1:
+            raise SystemExit(f"docs/architecture.md has no marker {marker}")
+    return text
+
+
+def functions(text: str) -> str:
+    """Return docs/language.md with its table of functions written anew."""
+    rows = []
+    for name, function in FUNCTIONS.items():
+        doc = f"`{function.doc}`" if any(sign in function.doc for sign in "*(/") else function.doc
+        rows.append(f"| `{name}({', '.join(function.arguments)})` | {doc} |")
+    head, rest = text.split("| function | value |\n| --- | --- |\n")
+    return f"{head}| function | value |\n| --- | --- |\n" + "\n".join(rows) + "\n| `size(x)`" + rest.split("\n| `size(x)`", 1)[1]
+
+
+def main() -> int:
+    """Write the documents, or with `--check` say which are stale."""
+    stale = []
+    for name, update in (("architecture.md", architecture), ("language.md", functions)):
+        path = ROOT / "docs" / name
+        text = path.read_text(encoding="utf-8")
+        fresh = update(text)
+        if fresh != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(fresh, encoding="utf-8")
+    print(f"stale: {', '.join(stale)}" if stale else "up to date")
+    return int(bool(stale) and "--check" in sys.argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
