@@ -12,7 +12,7 @@ import numpy.typing as npt
 import optdsl
 from optdsl.optimizers import SGD
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating]
 
 EPOCHS = 20
 

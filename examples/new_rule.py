@@ -33,12 +33,11 @@ def main() -> None:
     checked = check(SourceFile(RULE.name, text))
     print(f"{RULE.name}: {len(checked.problems)} findings\n")
 
-    CautiousAdam = optdsl.load(RULE)
-    for rule in (Adam, CautiousAdam):
-        digits = run_digits(rule, steps=450).checkpoints[-1]
+    for rule in (Adam, optdsl.load(RULE)):
+        digits = run_digits(rule, steps=450).checkpoints[-1].test
         valley = run_function(rule, "rosenbrock", {"lr": 1e-2}, steps=2000)
         print(
-            f"{rule.rule.name:12}  digits after 450 steps: {digits.test.accuracy:.1%} right, loss {digits.test.loss:.3f};"
+            f"{rule.rule.name:12}  digits after 450 steps: {digits.accuracy:.1%} right, loss {digits.loss:.3f};"
             f"  Rosenbrock after 2,000: {valley.losses[-1]:.1e}"
         )
 

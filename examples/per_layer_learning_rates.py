@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from optdsl import schedules
 from optdsl.optimizers import AdamW
-from optdsl.schedules import Cosine, Warmup
 from optdsl.trials import digits
 
 STEPS = 300
@@ -38,7 +38,7 @@ def main() -> None:
     opt = AdamW(
         [
             {"params": {"W1": network["W1"], "b1": network["b1"]}, "lr": 3e-5},
-            {"params": {"W2": network["W2"]}, "lr": Warmup(Cosine(3e-3, STEPS), 20)},
+            {"params": {"W2": network["W2"]}, "lr": schedules.Warmup(schedules.Cosine(3e-3, STEPS), 20)},
             {"params": {"b2": network["b2"]}, "weight_decay": 0.0},
         ],
         lr=3e-3,

@@ -150,18 +150,18 @@ def _texts(text: str, shown: str, target: str, stem: str, exact: bool) -> dict[s
 def write(folder: Path, files: dict[str, str], target: str, stem: str) -> list[Path]:
     """Write generated files into a folder, and for C build the library; return the paths written.
 
-    Raises OSError, or ToolchainError where the library can't be built.
+    Files appear when all of them are whole, and replace older ones. Raises OSError, or ToolchainError where the library
+    can't be built.
     """
-    written = []
-    for name, text in files.items():
-        path = folder / name
-        path.write_text(text, encoding="utf-8")
-        written.append(path)
-    if target == "c":
-        library = folder / f"lib{stem}.so"
-        toolchain.build(folder / f"{stem}.c", library)
-        written.append(library)
-    return written
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as name:
+        building = Path(name)
+        for file, text in files.items():
+            (building / file).write_text(text, encoding="utf-8")
+        if target == "c":
+            toolchain.build(building / f"{stem}.c", building / f"lib{stem}.so")
+        made = [building / file for file in files]
+        made += [path for path in building.iterdir() if path not in made]
+        return [path.replace(folder / path.name) for path in made]
 
 
 def _import(path: Path, key: str) -> ModuleType:

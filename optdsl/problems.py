@@ -33,7 +33,11 @@ class UndefinedName(Problem):
 
     @property
     def help(self) -> str:
-        return f"did you mean `{self.suggestion}`?" if self.suggestion else ""
+        if self.suggestion:
+            return f"did you mean `{self.suggestion}`?"
+        if self.wanted or self.name.endswith("'"):
+            return ""
+        return f"declare it in `hyper` or `state`, or define it in `update` with a line `{self.name} = ...`"
 
     @property
     def fix(self) -> Fix | None:
@@ -123,6 +127,7 @@ class NotAState(Problem):
     name: str
     known: str = ""
     suggestion: str | None
+    read: bool = False
 
     @property
     def message(self) -> str:
@@ -138,10 +143,10 @@ class NotAState(Problem):
     def help(self) -> str:
         if self.suggestion:
             return f"did you mean `{self.suggestion}'`?"
-        if self.known in ("an intermediate", "the step number", "an argument", "a hyperparameter"):
+        if self.read:
             return f"write `{self.name}` without the prime"
         if self.known:
-            return "choose another name"
+            return "declare what changes from step to step in `state`, under a name of its own"
         return f"declare it with a line `{self.name} = 0` in `state`, or write `{self.name}` without the prime"
 
     @property
@@ -170,8 +175,11 @@ class CyclicDefinition(Problem):
             return "a function is expanded where it is used, so it can't call itself"
         primed = [name for name in self.names if name.endswith("'")]
         if not primed:
-            return "write each in terms of values that don't need it"
-        return f"read the value before the step, `{primed[0][:-1]}`, in one of them" if len(self.names) > 1 else f"the value before the step is `{primed[0][:-1]}`"
+            lasting = "; a value that lasts from step to step is a `state`"
+            return ("write it without itself" if len(self.names) == 1 else "write one of them without the others") + lasting
+        if len(self.names) == 1:
+            return f"the value before the step is `{primed[0][:-1]}`"
+        return f"read the value before the step, `{primed[0][:-1]}`, in one of them"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +220,8 @@ class UnknownFunction(Problem):
     def help(self) -> str:
         if self.known:
             return f"to multiply, write `{self.name}*(...)`"
+        if self.name in ("pow", "power"):
+            return "a power is written `a^b`"
         if self.suggestion:
             return f"did you mean `{self.suggestion}`?"
         return "define it with a line `def NAME(arguments) = ...` above `update`"
@@ -278,14 +288,22 @@ class BadInterval(Problem):
 
     slug: ClassVar[str] = "bad-interval"
     why: str
+    mend: str = ""
+    mended: str = ""
 
     @property
     def message(self) -> str:
         return self.why
 
     @property
+    def fix(self) -> Fix | None:
+        return Fix(span=self.span, text=self.mended) if self.mended else None
+
+    @property
     def help(self) -> str:
-        return "an interval is written `[0, 1)`: the lower end first, `[ ]` closed, `( )` open, `inf` for no bound"
+        if self.mended:
+            return f"write `{self.mended}`"
+        return self.mend or "an interval is written `[0, 1)`: the lower end first, `[ ]` closed, `( )` open, `inf` for no bound"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,6 +334,11 @@ class WrongKind(Problem):
     found: Kind | None
     wanted: Kind | None
     sized: str = ""
+    called: tuple[int, int] | None = None
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return (Note(span=self.called, label="in this call"),) if self.called is not None else ()
 
     @property
     def message(self) -> str:

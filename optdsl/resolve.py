@@ -82,6 +82,7 @@ class _Resolver:
         self.sizes: dict[int, tuple[ir.Expr, int, int]] = {}
         self.expanding: list[str] = []
         self.expanded: set[str] = set()
+        self.calls: list[Span] = []
         self.parameter = Symbol(Role.OLD, header.parameter.text, Rate.ELEMENT)
         self.gradient = Symbol(Role.GRADIENT, header.gradient.text, Rate.ELEMENT)
 
@@ -136,7 +137,7 @@ class _Resolver:
         for equation in tree.equations:
             name, key = equation.name.text, (equation.name.text, equation.primed)
             if key in self.entries:
-                self._report(bad.DuplicateName(span=equation.name.span, name=self._shown(key), first=self.entries[key].name.span, what="an equation"))  # fmt: skip
+                self._report(bad.DuplicateName(span=equation.name.span, name=self._shown(key), first=self.entries[key].name.span, what="an equation" if key[1] else "an intermediate"))  # fmt: skip
             elif equation.primed and name not in targets:
                 if name not in tree.broken:
                     self._not_a_state(equation, {target for target in targets if (target, True) not in written})
@@ -217,7 +218,7 @@ class _Resolver:
         value = self.values[name] = constant(default, self.values)
         if value != value or (interval is not None and value not in interval):
             shown = self._snippet(entry.default.span)
-            computed = "" if isinstance(entry.default, ast.Literal) else f"{value:g}"
+            computed = "" if f"{value:g}" == shown or isinstance(entry.default, ast.Literal) else f"{value:g}"
             place = entry.interval.span if entry.interval is not None and interval is not None else None
             self._report(bad.DefaultOutOfRange(span=entry.default.span, name=name, value=shown, computed=computed, interval=interval, place=place))  # fmt: skip
 
@@ -225,7 +226,8 @@ class _Resolver:
         node = entry.interval
         assert node is not None
         if kind is Kind.BOOLEAN:
-            self._report(bad.BadInterval(span=node.span, why=f"`{entry.name.text}` is a truth value and has no interval"))
+            why = f"`{entry.name.text}` is a truth value and has no interval"
+            self._report(bad.BadInterval(span=node.span, why=why, mend="remove the interval"))
             return None
         try:
             low, high = (constant(self._constant(end, {}, "the end of an interval"), {}) for end in (node.low, node.high))
@@ -237,7 +239,10 @@ class _Resolver:
         elif (interval.low in (float("inf"), float("-inf")) and interval.low_closed) or (
             interval.high in (float("inf"), float("-inf")) and interval.high_closed
         ):
-            self._report(bad.BadInterval(span=node.span, why="an infinite end must be open"))
+            ends = self.source.snippet(node.span)[1:-1]
+            opening = "[" if node.low_closed and interval.low != float("-inf") else "("
+            closing = "]" if node.high_closed and interval.high != float("inf") else ")"
+            self._report(bad.BadInterval(span=node.span, why="an infinite end must be open", mended=f"{opening}{ends}{closing}"))
         else:
             return interval
         return None
@@ -267,7 +272,7 @@ class _Resolver:
         if when is not None:
             known = {state.when for state in self.states.values() if state.when is not None}
             if len(known | {when}) > MOST_CONDITIONS and entry.when is not None:
-                what = f"the states of this rule have more than {MOST_CONDITIONS} different conditions"
+                what = "the states of this rule have too many different conditions"
                 self._report(bad.TooComplex(span=entry.when.span, what=what, limit=str(MOST_CONDITIONS)))
                 when = None
         if scalar and ir.rate(init) is Rate.ELEMENT:
@@ -389,7 +394,7 @@ class _Resolver:
     def _unused_defs(self) -> None:
         """Look for mistakes in functions that nobody calls, too."""
         for name, entry in self.defs.items():
-            if name in self.expanded:
+            if name in self.expanded or self.deep:
                 continue
             before, self.origin = len(self.problems), entry.body.span
             try:
@@ -411,15 +416,15 @@ class _Resolver:
         expr = self._convert(node, environment, where, {})
         self.total += self._measure(expr)[0]
         if self.total > MOST_NODES:
-            self._too_many(node.span)
+            self._too_many()
         return expr
 
-    def _too_many(self, span: Span) -> None:
+    def _too_many(self) -> None:
         """Report, once, that the rule is too large, and give this expression up."""
         if self.nodes <= MOST_NODES:
             self.nodes = MOST_NODES + 1
-            what = f"this rule has more than {MOST_NODES:,} operations once its functions and powers are expanded"
-            self._report(bad.TooComplex(span=span, what=what, limit=f"{MOST_NODES:,}"))
+            what = "this rule has too many operations once its functions and powers are expanded"
+            self._report(bad.TooComplex(span=self.origin, what=what, limit=f"{MOST_NODES:,}"))
         raise _Unresolved
 
     def _measure(self, expr: ir.Expr) -> tuple[int, int]:
@@ -438,7 +443,7 @@ class _Resolver:
         self, node: ast.Expression, environment: Environment | None, where: str, arguments: Environment
     ) -> ir.Expr:
         if self.nodes >= MOST_NODES:
-            self._too_many(node.span)
+            self._too_many()
         self.nodes += 1
         self.level += 1
         try:
@@ -449,7 +454,7 @@ class _Resolver:
             self.level -= 1
         size, depth = self._measure(expr)
         if size > MOST_NODES:
-            self._too_many(node.span)
+            self._too_many()
         if depth > LONGEST_CHAIN:
             self._too_deep()
         return expr
@@ -512,7 +517,8 @@ class _Resolver:
 
     def _expect(self, expr: ir.Expr, kind: Kind, span: Span) -> None:
         if ir.kind(expr) is not kind:
-            self._report(bad.WrongKind(span=span, found=ir.kind(expr), wanted=kind))
+            called = self.calls[0] if self.calls else None
+            self._report(bad.WrongKind(span=span, found=ir.kind(expr), wanted=kind, called=called))
             raise _Unresolved
 
     def _variable(
@@ -553,7 +559,8 @@ class _Resolver:
     ) -> None:
         known = name in self.defined or name == "t" or any(entry.name.text == name for entry in self.tree.equations)
         if not known and name not in self.tree.broken:
-            self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=closest(name, environment)))
+            names = {*environment, "true", "false", "inf"}
+            self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=closest(name, names)))
         elif name not in self.tree.broken:
             allowed = _allowed(environment, where)
             self._report(bad.NotConstant(span=span, where=where, allowed=allowed, reads=f"{name}'" if primed else name))
@@ -564,13 +571,13 @@ class _Resolver:
             return  # its equation is missing or wrong, which is reported there
         if primed and (name in self.defined or name in arguments or name == "t"):
             known = "an argument" if name in arguments else self.defined.get(name, ("the step number",))[0]
-            self._report(bad.NotAState(span=span, name=name, known=known, suggestion=None))
+            self._report(bad.NotAState(span=span, name=name, known=known, suggestion=None, read=True))
         elif name in self.defs or name in FUNCTIONS or name == "size":
-            self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=f"{name}(...)"))
+            why = "a function, whose arguments stand in brackets"
+            self._report(bad.UndefinedName(span=span, name=name, wanted="a value", suggestion=f"{name}(...)", why=why))
         elif name in self.aliases:
-            members = self.aliases[name].members
-            shown = ", ".join(f"`{member.text}`" for member in members)
-            self._report(bad.UndefinedName(span=span, name=name, wanted="a value", suggestion=None, why=f"an alias, for callers, of {shown}"))  # fmt: skip
+            why = "an alias, which only callers use"
+            self._report(bad.UndefinedName(span=span, name=name, wanted="a value", suggestion=None, why=why))
         elif primed:
             near = closest(name, stateful)
             self._report(bad.UndefinedName(span=span, name=f"{name}'", wanted="", suggestion=f"{near}'" if near else None))
@@ -598,7 +605,8 @@ class _Resolver:
         for position, (part, argument) in enumerate(zip(parts, node.arguments, strict=True)):
             self._expect(part, function.kind_of(position), argument.span)
             if function.reduction and ir.rate(part) is not Rate.ELEMENT:
-                self._report(bad.WrongKind(span=argument.span, found=None, wanted=None))
+                called = self.calls[0] if self.calls else None
+                self._report(bad.WrongKind(span=argument.span, found=None, wanted=None, called=called))
                 raise _Unresolved
         return _placed(function.build(*parts), node.span, parts)
 
@@ -637,10 +645,12 @@ class _Resolver:
             raise _Unresolved
         self.expanding.append(name)
         self.expanded.add(name)
+        self.calls.append(span)
         try:
             return self._convert(entry.body, environment, where, arguments)
         finally:
             self.expanding.pop()
+            self.calls.pop()
 
 
 def _placed(expr: ir.Expr, span: Span, parts: tuple[ir.Expr, ...]) -> ir.Expr:

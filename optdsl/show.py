@@ -176,9 +176,7 @@ def asm(source: SourceFile, rule: Rule, exact: bool) -> str:
             capture_output=True, text=True, check=False, timeout=toolchain.TIMEOUT, errors="replace",
         )  # fmt: skip
     if done.returncode != 0:
-        raise toolchain.ToolchainError(
-            f"{compiler.name} failed with exit status {done.returncode}:\n{done.stderr[:2000]}"
-        )
+        raise toolchain.ToolchainError(f"{compiler.name} can't write assembly (exit status {done.returncode})")
     return done.stdout.rstrip("\n")
 
 

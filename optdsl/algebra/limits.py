@@ -54,11 +54,11 @@ class _Expired(BaseException):
 def limited(function: Callable[[], Answer], seconds: float = SECONDS) -> Answer:
     """Return `function()`, or raise `TimedOut` after `seconds`, or `TooLarge` where it recursed too deeply.
 
-    In the main thread of a POSIX system a timer signal interrupts the call: it costs nothing and stops any Python
-    code. Elsewhere (other threads, Windows) signals aren't to be had, and a trace function looks at the clock on every
-    line: about three times slower, but it raises in the thread itself at a known place. An exception sent from another
-    thread could arrive after the call was over, so that isn't used. Signal handler, timer and trace function are as
-    before afterwards; a timer that was running goes on where it would have been.
+    A trace function looks at the clock on every line of SymPy's: it stops any Python code in any thread on any
+    platform, and it raises in the thread itself at a known place (an exception sent from another thread or by a signal
+    could arrive too late, or in somebody else's code). Tracing makes SymPy three times slower; in the main thread of a
+    POSIX system it therefore begins only when a timer signal says that the time is up. Signal handler, timer and trace
+    function are as before afterwards; a timer that was running goes on where it would have been.
     """
     try:
         return _by_signal(function, seconds) if _signals_work() else _by_trace(function, seconds)
@@ -72,29 +72,37 @@ def _signals_work() -> bool:
     return signal.getsignal(signal.SIGALRM) is not None  # a handler not installed from Python can't be put back
 
 
-def _stoppable(function: Callable[[], Answer]) -> Callable[[FrameType], bool]:
-    """Return a test for the frames in which an expiry may be raised: SymPy's, mpmath's and those of `function`'s module.
+def _watch(function: Callable[[], Answer], seconds: float) -> Callable[[FrameType, str, Any], Any]:
+    """Return a trace function that raises once the time is up.
 
-    Garbage collection and weak references call functions at any moment, and an exception raised in those is printed and
-    lost. Frames of this module are setting up or tidying, and an expiry that finds them is late.
+    It raises in frames of SymPy, mpmath and the module of `function` only. Garbage collection and weak references call
+    functions at any moment, and an exception raised in one of those would be printed and lost.
     """
+    deadline = time.monotonic() + seconds
     own = getattr(function, "__module__", None)
 
-    def test(frame: FrameType) -> bool:
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
         name = frame.f_globals.get("__name__", "")
-        return name == own or name.partition(".")[0] in ("sympy", "mpmath")
+        if name != own and name.partition(".")[0] not in ("sympy", "mpmath"):
+            return None
+        if time.monotonic() >= deadline:
+            raise _Expired
+        return trace
 
-    return test
+    return trace
 
 
 def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
-    stoppable = _stoppable(function)
+    trace = _watch(function, 0)
 
     def expire(number: int, frame: FrameType | None) -> None:
-        if frame is not None and stoppable(frame):
-            raise _Expired
+        # The signal may find any function running, so it doesn't raise: it has every frame of the call traced.
+        while frame is not None and frame.f_code is not _by_signal.__code__:
+            frame.f_trace = trace
+            frame = frame.f_back
+        sys.settrace(trace)
 
-    started = time.monotonic()
+    started, previous = time.monotonic(), sys.gettrace()
     handler = signal.signal(signal.SIGALRM, expire)
     delay, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
@@ -104,25 +112,15 @@ def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
+        sys.settrace(previous)
         if delay:
             left = delay - (time.monotonic() - started)
             signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), interval)
 
 
 def _by_trace(function: Callable[[], Answer], seconds: float) -> Answer:
-    stoppable = _stoppable(function)
-    deadline = time.monotonic() + seconds
-
-    def enter(frame: FrameType, event: str, argument: Any) -> Any:
-        return check(frame, event, argument) if stoppable(frame) else None
-
-    def check(frame: FrameType, event: str, argument: Any) -> Any:
-        if time.monotonic() > deadline:
-            raise _Expired
-        return check
-
     previous = sys.gettrace()
-    sys.settrace(enter)
+    sys.settrace(_watch(function, seconds))
     try:
         return function()
     except _Expired:

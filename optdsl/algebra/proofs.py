@@ -1,8 +1,8 @@
 """The questions the checks put to SymPy: each is answered, or `None` where no answer is found within the limits.
 
 An answer holds for every value the symbols can take: hyperparameters in their declared intervals, elements any real
-number. It is about real numbers, not about rounded ones, and says nothing of points where the expression is undefined. Wherever
-a question has `positive`, those are symbols taken to be above 0.
+number. It is about real numbers, not about rounded ones, and says nothing of points where the expression is undefined.
+Wherever a question has `positive`, those are symbols taken to be above 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Warnings about a rule that means something, but hardly what its author meant.
 
-A check is a module of this package: a `Problem` class and `check(rule)`, which yields findings. A file put here is found
-by its being here; names that begin with `_` are shared helpers.
+A check is a module of this package: a `Problem` class and `check(rule)`, which yields findings. A file is found by its
+being here; those whose names begin with `_` are shared helpers.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class MovesAtZeroLr(Problem):
     @property
     def help(self) -> str:
         if self.cause:
-            return f"multiply the part with `{self.cause}` by `{self.rate}`, so that a schedule can bring all motion to rest"
+            return f"multiply the part with `{self.cause}` by `{self.rate}`"
         return f"multiply every part of the step by `{self.rate}`"
 
 

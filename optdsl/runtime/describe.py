@@ -80,7 +80,7 @@ def _states(rule: RuleInfo) -> list[str]:
     items = []
     for state in rule.states:
         shape = "one number per parameter" if state.scalar else "shaped like the parameter"
-        condition = ", only where its condition over the hyperparameters holds" if state.when is not None else ""
+        condition = f", only where {state.condition or 'its condition holds'}" if state.when is not None else ""
         items.append(_item(state.name, f"{_sentence(state.doc)} {shape[0].upper()}{shape[1:]}{condition}.".strip()))
     return items
 

@@ -53,7 +53,7 @@ class Optimizer:
             if not cls.__dict__.get("__doc__"):
                 cls.__doc__ = docstring(cls.rule)
 
-    def __init__(self, params: Any = None, **options: Any) -> None:
+    def __init__(self, /, params: Any = None, **options: Any) -> None:
         """Make an optimizer.
 
         Args:

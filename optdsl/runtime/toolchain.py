@@ -91,6 +91,7 @@ def find_compiler() -> Compiler:
 
 def build(source: Path, library: Path) -> None:
     """Build a shared library from a C file. Raises ToolchainError; leaves no half-written library."""
+    source, library = source.absolute(), library.absolute()
     compiler = find_compiler()
     command = [*compiler.command, *FLAGS, "-o", str(library), str(source), "-lm"]
     environment = {key: value for key, value in os.environ.items() if key not in ("CFLAGS", "CPPFLAGS", "LDFLAGS")}
@@ -111,5 +112,10 @@ def build(source: Path, library: Path) -> None:
         raise ToolchainError(f"{compiler.name} can't be started: {error}") from None
     if process.returncode != 0 or not library.exists():
         library.unlink(missing_ok=True)
-        said = output.decode(errors="replace").strip()[:2000]
-        raise ToolchainError(f"{compiler.name} failed with exit status {process.returncode}:\n{said}")
+        raise ToolchainError(f"{compiler.name} failed with exit status {process.returncode}: {_cause(output)}")
+
+
+def _cause(output: bytes) -> str:
+    """Return the line of a compiler's output that says what went wrong."""
+    lines = [line.strip() for line in output[:20_000].decode(errors="replace").split("\n") if line.strip()]
+    return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "it said nothing")[:300]

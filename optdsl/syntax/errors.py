@@ -18,6 +18,7 @@ class SyntaxProblem(Problem):
     mark: str = ""
     advice: str = ""
     replacement: str | None = None
+    mended: tuple[int, int] | None = None
 
     @property
     def message(self) -> str:
@@ -33,7 +34,7 @@ class SyntaxProblem(Problem):
 
     @property
     def fix(self) -> Fix | None:
-        return None if self.replacement is None else Fix(span=self.span, text=self.replacement)
+        return None if self.replacement is None else Fix(span=self.mended or self.span, text=self.replacement)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ WORDS = {
     "AND": "`and`", "NOT": "`not`", "TRUE": "`true`", "FALSE": "`false`", "INF": "`inf`", "COMPARISON": "a comparison",
     "EQUALS": "`=`", "PLUS": "`+`", "MINUS": "`-`", "TIMES": "`*`", "DIVIDE": "`/`", "POWER": "`^`", "ROOT": "a root",
     "PRIME": "a prime", "SUPERSCRIPT": "a power", "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "COMMA": "`,`",
-    "COLON": "`:` and a type", "STRING": "a doc string in double quotes", "NUMBER": "a number", "NAME": "a name", "$END": "the end of the line",
+    "COLON": "`:` and a type", "STRING": "a doc string", "NUMBER": "a number", "NAME": "a name", "$END": "the end of the line",
 }  # fmt: skip
 
 _START_OF_VALUE = {"IF", "NOT", "MINUS", "NUMBER", "TRUE", "FALSE", "INF", "INFINITY", "NAME", "LPAR", "ROOT"}
@@ -71,20 +72,38 @@ FOREIGN = {
     "&&": ("and", "both conditions are joined by `and`"),
     "||": ("or", "conditions are joined by `or`"),
     ":=": ("=", "a definition is written with `=`"),
-    "//": ("/", "a division is written `/`; round down with `floor(a / b)`"),
 }
+STRAYS = {
+    ";": ("", "a line ends without a sign"),
+    "{": ("(", "expressions are grouped with `( )`"),
+    "}": (")", "expressions are grouped with `( )`"),
+    "&": ("and", "both conditions are joined by `and`"),
+    "|": ("or", "conditions are joined by `or`"),
+    "!": ("not ", "negate with `not`"),
+    "~": ("not ", "negate with `not`"),
+    "“": ('"', 'a doc string stands in straight quotes, `"`'),
+    "”": ('"', 'a doc string stands in straight quotes, `"`'),
+    "\\": ("", "a line goes on where a bracket is open"),
+    "%": ("", "there is no remainder; a percentage is written as a number, `0.01`"),
+    "∑": ("", "a sum over the tensor is written `sum(a)`"),
+    "⊙": ("*", "elements are multiplied with `*`"),
+    ".": ("", "names hold no `.`, and functions are called by their name alone: `sqrt(a)`"),
+    "\u00a0": (" ", "this is a no-break space; write a plain one"),
+}
+"""Characters that are no part of the language: what stands for them, empty where nothing does, and what to say."""
+
 FOREIGN_ASSIGNMENT = {"+=", "-=", "*=", "/=", "->"}
 
 
 def expected_words(accepted: Iterable[str]) -> str:
     """Return in words what the parser could have read next."""
-    names = set(accepted) - {"FOREIGN", "STRAY"}
+    names = set(accepted) - {"FOREIGN", "STRAY", "PRIME", "SUPERSCRIPT"}
     words = []
-    if _START_OF_VALUE <= names:
+    if {"NUMBER", "NAME", "LPAR", "MINUS"} <= names:
         words.append("a value")
         names -= _START_OF_VALUE
     if len(_CONTINUATION & names) >= 3:
         words.append("an operator")
-        names -= _CONTINUATION
-    words += sorted({WORDS[name] for name in names})
+        names -= _CONTINUATION | {"LPAR"}
+    words += [word for word in dict.fromkeys(WORDS.values()) if word in {WORDS[name] for name in names}]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

@@ -35,16 +35,20 @@ def comments(source: SourceFile) -> list[Comment]:
     return [Comment(match["comment"].rstrip(), Span(*match.span())) for match in found]
 
 
-def hidden_characters(source: SourceFile) -> Iterator[tuple[Span, str]]:
-    """Yield the characters in comments and strings that a reader can't see: controls, and changes of direction.
+def hidden_characters(source: SourceFile) -> Iterator[tuple[Span, str, str]]:
+    """Yield where comments and strings hold characters that a reader can't see: controls, and changes of direction.
 
-    Elsewhere the parser finds them.
+    Each place comes with the word for what holds it and with its text without such characters. Elsewhere the parser
+    finds them.
     """
     for match in _TOKENS.finditer(source.text):
         if match["string"] or match["comment"]:
-            for hidden in _HIDDEN.finditer(match.group().rstrip("\r")):
-                start = match.start() + hidden.start()
-                yield Span(start, start + 1), "a comment" if match["comment"] else "a doc string"
+            text = match.group().rstrip("\r")
+            places = [hidden.span() for hidden in _HIDDEN.finditer(text)]
+            if places:
+                start, end = places[0][0], places[-1][1]
+                clean = _HIDDEN.sub("", text[start:end])
+                yield Span(match.start() + start, match.start() + end), "comment" if match["comment"] else "doc string", clean
 
 
 def logical_lines(source: SourceFile) -> Iterator[Line]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import unicodedata
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -11,17 +13,19 @@ from typing import Any
 
 from lark import Lark, TextSlice, Token, Transformer, UnexpectedToken
 
-from optdsl.diagnostics import Problem
+from optdsl.diagnostics import Problem, closest
 from optdsl.source import SourceFile, Span
 from optdsl.syntax import ast
-from optdsl.syntax.errors import FOREIGN, FOREIGN_ASSIGNMENT, SyntaxProblem, TooComplex, expected_words
-from optdsl.syntax.layout import SECTIONS, Line, comments, logical_lines
+from optdsl.syntax.errors import FOREIGN, FOREIGN_ASSIGNMENT, STRAYS, SyntaxProblem, TooComplex, expected_words
+from optdsl.syntax.layout import SECTIONS, Line, comments, hidden_characters, logical_lines
 from optdsl.syntax.names import KEYWORDS, SPELLINGS, SUPERSCRIPTS, is_valid, spell
 
 LARGEST_SOURCE = 65_536
 """Characters in a file."""
 LONGEST_NUMBER = 80
 """Characters in a literal."""
+LARGEST_EXPONENT = 400
+"""Power of ten in a literal."""
 DEEPEST = 100
 """Operations nested in one expression, a chain of additions counted one by one."""
 MOST_LINES = 400
@@ -31,6 +35,9 @@ STARTS = (
     "rule_line", "doc_line", "cite_line", "hyper_line", "alias_line", "state_line", "def_line", "equation_line",
     "foreign_line",
 )  # fmt: skip
+
+
+_DEFINED = re.compile(r"[^\W\d]\w*\s*['′’]?\s*=(?!=)")
 
 
 class _Stop(Exception):
@@ -50,10 +57,17 @@ def parse(source: SourceFile) -> tuple[ast.Rule, list[Problem]]:
     reader = _Reader(source, rule)
     for count, line in enumerate(logical_lines(source)):
         if count == MOST_LINES:
-            reader.problems.append(TooComplex(span=line.span, what="too many lines", limit=f"{MOST_LINES} entries"))
+            reader.problems.append(TooComplex(span=line.span, what="this file is too long", limit=f"{MOST_LINES} entries"))
+            rule.header = None
             break
-        reader.read(line)
-    reader.finish()
+        if reader.read(line):
+            break
+    else:
+        reader.finish()
+    for span, where, clean in hidden_characters(source):
+        text = f"this {where} holds a character that can't be seen, U+{ord(source.text[span.start]):04X}"
+        advice = "remove it: it could hide what this file says"
+        reader.problems.append(SyntaxProblem(span=span, text=text, advice=advice, replacement=clean))
     return rule, reader.problems
 
 
@@ -68,40 +82,91 @@ class _Reader:
         self.section = ""
         self.sections: dict[str, Span] = {}
         self.problems: list[Problem] = []
+        self.lost = False
 
-    def read(self, line: Line) -> None:
-        """Read one entry into the rule, or note why it can't be."""
+    def read(self, line: Line) -> bool:
+        """Read one entry into the rule, or note why it can't be. Return whether the rest is not worth reading."""
         text = self.source.snippet(line.span)
         word = re.match(r"[A-Za-z]*", text)
         first = word.group() if word else ""
-        if text in SECTIONS and line.column == 1:
-            self._open(text, line)
-        elif first in ("rule", "def") and not re.match(r"\w+['′’]?\s*=", text):
-            self._open(first, line)
+        if self._keyword(text, first, line):
+            self.lost = False
+        elif first == "rule" and "rule" in self.sections:
+            self._problem(Span(line.span.start, line.span.start + 4), "a file holds one rule", "this is the second", "move it to a file of its own")  # fmt: skip
+            return True
+        elif first in ("rule", "def") and not _DEFINED.match(text):
+            self.lost = False
+            self._open(first, Span(line.span.start, line.span.start + len(first)))
+            if line.column > 1:
+                self._indented(first, line)
             self._parse(f"{first}_line", line)
-        elif first in SECTIONS and text == first:
-            self._problem(line.span, f"the section keyword `{first}` must start in column 1", "move this to column 1")
+        elif self.lost or self.section == "claim":
+            pass  # one finding for all these lines is enough
         elif self.section in ("", "rule"):
             self._preamble(text, first, line)
-        elif self.section == "claim":
-            return  # one finding for the whole section is enough
         elif self.section == "def":
-            self._problem(line.span, "this line belongs to no section", "", "write `update` in column 1 above the equations")
+            self._lost(line, "write `update` in column 1 above the equations")
         else:
             self._entry(first, line)
+        return False
+
+    def _keyword(self, text: str, first: str, line: Line) -> bool:
+        """Open the section a line names, well written or nearly so; return whether it names one."""
+        if text in SECTIONS:
+            self._open(text, line.span)
+            if line.column > 1:
+                self._indented(text, line)
+            return True
+        end = line.span.start + len(first)
+        if first in SECTIONS and text[len(first) :].strip() == ":":
+            self._open(first, Span(line.span.start, end))
+            place = Span(line.span.end - 1, line.span.end)
+            self._problem(place, f"unexpected `:` after `{first}`", "", "a section keyword stands alone on its line", "")
+            return True
+        if first in SECTIONS and line.column == 1 and not _DEFINED.match(text):
+            self._open(first, Span(line.span.start, end))
+            rest = self.source.text[end : line.span.start + len(text.partition("\n")[0])]
+            place = Span(end + len(rest) - len(rest.lstrip()), line.span.start + len(text.partition("\n")[0]))
+            advice = f"write it below `{first}`, on a line of its own"
+            self._problem(place, f"`{first}` opens a section and stands alone on its line", "", advice)
+            name = re.match(r"\s*([^\W\d]\w*)", rest)
+            if name:
+                self.rule.broken.add(spell(name.group(1)))
+            return True
+        bare = re.fullmatch(r"([A-Za-z]+)[ \t]*:?", text)
+        near = closest(bare[1], SECTIONS) if bare and line.column == 1 and self.section else None
+        if bare is None or near is None or near == "claim":
+            return False
+        self._open(near, Span(line.span.start, end))
+        self._problem(line.span, f"there is no section `{bare[1]}`", "", f"did you mean `{near}`?", near)
+        return True
+
+    def _indented(self, word: str, line: Line) -> None:
+        span = Span(line.span.start, line.span.start + len(word))
+        blank = Span(line.span.start - line.column + 1, line.span.start)
+        self.problems.append(SyntaxProblem(
+            span=span, text=f"the keyword `{word}` must start in column 1", mark="indented",
+            advice="remove the blanks before it", replacement="", mended=blank,
+        ))  # fmt: skip
+
+    def _lost(self, line: Line, advice: str) -> None:
+        """Report the first of some lines that stand outside every section."""
+        self._problem(line.span, "this line belongs to no section", "", advice)
+        self.lost = True
 
     def _preamble(self, text: str, first: str, line: Line) -> None:
         if self.section == "":
             advice = "a file starts with a line such as `rule MyRule(x, g)`"
             self._problem(line.span, "expected `rule` before anything else", "this stands before the rule", advice)
-            self.section = "rule"
+            self.section, self.lost = "rule", True
         elif first == "cite":
             self._parse("cite_line", line)
         elif text.startswith('"'):
             self._parse("doc_line", line)
         else:
-            advice = "write `hyper`, `state` or `update` in column 1 above it"
-            self._problem(line.span, "this line belongs to no section", "", advice)
+            name = _DEFINED.match(text)
+            primed = name is not None and text[: name.end()].rstrip("= \t")[-1] in "'′’"
+            self._lost(line, f"write `{'update' if primed else 'hyper`, `state` or `update'}` in column 1 above it")
 
     def _entry(self, first: str, line: Line) -> None:
         if self.section == "hyper" and first == "alias":
@@ -109,34 +174,37 @@ class _Reader:
         else:
             self._parse({"hyper": "hyper_line", "state": "state_line", "update": "equation_line"}[self.section], line)
 
-    def _open(self, section: str, line: Line) -> None:
-        """Begin a section, if it may stand here."""
+    def _open(self, section: str, span: Span) -> None:
+        """Begin a section, and say so if it may not stand here."""
+        misplaced = [name for name in self.sections if self.ORDER.index(name) > self.ORDER.index(section)]
         if section in self.sections and section != "def":
-            text = "a file holds one rule" if section == "rule" else f"the section `{section}` stands twice"
-            self._problem(line.span, text, "this is the second")
+            advice = f"move these lines up to the first `{section}`"
+            self._problem(span, f"the section `{section}` stands twice", "this is the second", advice)
         elif self.section == "" and section != "rule":
             advice = "start the file with a line such as `rule MyRule(x, g)`"
-            self._problem(line.span, "expected `rule` before anything else", "", advice)
-        elif self.ORDER.index(section) < self.ORDER.index(self.section):
+            self._problem(span, "expected `rule` before anything else", "", advice)
+        elif misplaced and section != "rule":
             advice = "the order is `rule`, `hyper`, `state`, `def`, `update`"
-            self._problem(line.span, f"`{section}` must stand before `{self.section}`", "", advice)
+            self._problem(span, f"`{section}` must stand before `{misplaced[0]}`", "", advice)
         elif section == "claim":
-            self._problem(line.span, "claims are not supported yet", "", "remove the section `claim`")
+            self._problem(span, "claims are not supported yet", "", "remove the section `claim`")
         if section == "update":
-            self.rule.update = line.span
-        self.sections.setdefault(section, line.span)
+            self.rule.update = span
+        self.sections.setdefault(section, span)
         self.section = section
 
-    def _problem(self, span: Span, text: str, mark: str = "", advice: str = "") -> None:
+    def _problem(self, span: Span, text: str, mark: str = "", advice: str = "", replacement: str | None = None) -> None:
         first_line = self.source.text.find("\n", span.start, span.end)
         shown = Span(span.start, first_line) if first_line >= 0 else span
-        self.problems.append(SyntaxProblem(span=shown, text=text, mark=mark, advice=advice))
+        self.problems.append(SyntaxProblem(span=shown, text=text, mark=mark, advice=advice, replacement=replacement))
 
     def _parse(self, start: str, line: Line) -> None:
         try:
             node = parse_line(self.source, start, line.span)
         except _Stop as stop:
-            self.problems.append(stop.problem)
+            known = {problem.message for problem in self.problems}
+            if not (stop.problem.message.endswith("can't be a name") and stop.problem.message in known):
+                self.problems.append(stop.problem)
             name = re.match(r"(?:def\s+)?([^\W\d]\w*)", self.source.snippet(line.span))
             if name:
                 self.rule.broken.add(spell(name.group(1)))
@@ -168,12 +236,11 @@ class _Reader:
             advice = "start with a line such as `rule MyRule(x, g)`; `optdsl new NAME` writes a whole file"
             self.problems.append(SyntaxProblem(span=Span(0, 0), text="this file holds no rule", advice=advice))
         elif "rule" in self.sections and "update" not in self.sections:
+            if any(type(problem) is SyntaxProblem and "section" in problem.text for problem in self.problems):
+                return
             advice = "write `update` in column 1 and the equations below it"
             span = self.sections["rule"]
             self._problem(span, "this rule has no section `update`", "", advice)
-
-
-Node = ast.Header | ast.HyperEntry | ast.AliasEntry | ast.StateEntry | ast.DefEntry | ast.EquationEntry
 
 
 @cache
@@ -199,36 +266,84 @@ def _explain(source: SourceFile, start: str, span: Span, error: UnexpectedToken)
     if token.type == "$END":
         opened = _open_bracket(source, span)
         if opened is not None:
+            closing = "`)`" if source.text[opened] == "(" else "`]` or `)`"
             return SyntaxProblem(
                 span=Span(opened, opened + 1), text="this bracket is never closed", mark="opened here",
-                advice="close it with `)`",
+                advice=f"close it with {closing}",
             )  # fmt: skip
-        end = Span(span.end - 1, span.end)
-        return SyntaxProblem(span=end, text=f"the line ends too early: expected {expected}", mark="after this")
+        end, advice = Span(span.end - 1, span.end), ""
+        if "THEN" in accepted or "ELSE" in accepted:
+            advice = "a choice is written `if condition then a else b`"
+        elif start == "rule_line":
+            advice = _HEADER
+        return SyntaxProblem(span=end, text=f"the line ends too early: expected {expected}", mark="after this", advice=advice)
     place = _place(token)
     text = str(token)
     if token.type == "FOREIGN":
-        return _foreign(place, text)
+        return _foreign(place, text, "NAME" in accepted)
     if token.type == "EQUALS" and "COMPARISON" in accepted:
         return SyntaxProblem(
             span=place, text="`=` defines a name and can't stand inside an expression", mark="expected `==`",
             advice="compare with `==`", replacement="==",
         )  # fmt: skip
     if token.type == "STRAY":
-        return _stray(place, text, expected)
-    if text in KEYWORDS and "NAME" in accepted:
+        return _stray(place, text, expected, "NAME" in accepted)
+    if token.type == "RPAR" and _unopened(source, span, place):
+        return SyntaxProblem(span=place, text="this bracket closes nothing", mark="no bracket is open here")
+    if token.type == "IF" and "LPAR" in accepted:
+        advice = "write the choice in brackets: `(if condition then a else b)`"
+        return SyntaxProblem(span=place, text="`if` can't follow an operator", mark="needs brackets", advice=advice)
+    if text in KEYWORDS and "NAME" in accepted and not {"LPAR", "RPAR"} & accepted:
         what = f"`{text}` is a word of the language and can't be a name"
         return SyntaxProblem(span=place, text=what, mark=f"expected {expected}", advice="choose another name")
     if token.type == "COMPARISON" and "AND" in accepted:
         advice = "write both comparisons and join them: `a < b and b < c`"
         return SyntaxProblem(span=place, text="comparisons can't be chained", mark="second comparison", advice=advice)
-    advice = "write `*` between two factors" if token.type in ("NAME", "NUMBER", "LPAR") and "TIMES" in accepted else ""
-    if start == "equation_line" and token.type == "PRIME":
-        advice = "one prime means the value after the step"
-    return SyntaxProblem(span=place, text=f"unexpected `{text}`", mark=f"expected {expected}", advice=advice)
+    advice, replacement = _advice(start, token, accepted)
+    mark = f"expected {expected}"
+    shown = f"`{text}`" if token.type != "STRING" else "doc string"
+    return SyntaxProblem(span=place, text=f"unexpected {shown}", mark=mark, advice=advice, replacement=replacement)
 
 
-def _foreign(place: Span, text: str) -> SyntaxProblem:
+_LETTERS = "names are made of Latin and Greek letters, digits and `_`"
+_HEADER = "a rule starts with its name, its parameter and its gradient: `rule MyRule(x, g)`"
+
+
+def _advice(start: str, token: Token, accepted: set[str]) -> tuple[str, str | None]:
+    """Return how to mend an unexpected token, and what to write for it if that is all."""
+    text = str(token)
+    if text == "==" and "EQUALS" in accepted:
+        return "a definition is written with `=`", "="
+    if text == "elseif" and "ELIF" in accepted:
+        return "write `elif`", "elif"
+    if text not in KEYWORDS and text.lower() in {word.lower() for word in accepted} & KEYWORDS:
+        return f"write `{text.lower()}`", text.lower()
+    if token.type in ("THEN", "ELIF", "ELSE") or "THEN" in accepted or "ELSE" in accepted:
+        return "a choice is written `if condition then a else b`", None
+    if token.type in ("NAME", "NUMBER", "LPAR") and "TIMES" in accepted:
+        return "write `*` between two factors", None
+    if token.type == "PRIME" and start in ("hyper_line", "state_line") and "EQUALS" in accepted:
+        what = "a hyperparameter never changes" if start == "hyper_line" else "a state is declared without a prime"
+        return what, ""
+    if token.type == "PRIME" and "EQUALS" in accepted:
+        return "one prime means the value after the step", ""
+    if token.type == "PRIME" and "STRING" in accepted:
+        return "a doc string stands in double quotes", None
+    if token.type == "PLUS":
+        return "a number has no `+` before it", ""
+    if token.type in ("IN", "ELEMENT_OF", "WHEN") and start in ("hyper_line", "state_line"):
+        if (start == "hyper_line") == (token.type != "WHEN"):
+            return f"`{text}` stands before the doc string", None
+        return ("`when` belongs to a state" if token.type == "WHEN" else "only a hyperparameter has an interval"), None
+    if start == "hyper_line" and ("RSQB" in accepted or "LSQB" in accepted or "RPAR" not in accepted and "COMMA" in accepted):
+        return "an interval is written `[0, 1)`: `[ ]` for a closed end, `( )` for an open one, `inf` for no bound", None
+    return {"rule_line": _HEADER, "alias_line": "an alias is written `alias betas = (beta1, beta2)`"}.get(start, ""), None
+
+
+def _foreign(place: Span, text: str, first: bool) -> SyntaxProblem:
+    if text == "//":
+        advice = "a comment starts with `#`" + ("" if first else "; a division is written `/`")
+        return SyntaxProblem(span=place, text="unexpected `//`", advice=advice, replacement="#" if first else None)
     if text in FOREIGN_ASSIGNMENT:
         advice = "write an equation: the new value on the left with a prime, such as `m' = m + g`"
         return SyntaxProblem(span=place, text=f"`{text}` is not an operator of the language", advice=advice)
@@ -239,15 +354,27 @@ def _foreign(place: Span, text: str) -> SyntaxProblem:
     )  # fmt: skip
 
 
-def _stray(place: Span, text: str, expected: str) -> SyntaxProblem:
+def _stray(place: Span, text: str, expected: str, name: bool) -> SyntaxProblem:
     if text == '"':
         return SyntaxProblem(span=place, text="this doc string is never closed", advice='close it with `"` on the same line')
-    if text == "!":
-        return SyntaxProblem(
-            span=place, text="unexpected `!`", mark=f"expected {expected}", advice="negate with `not`", replacement="not "
-        )
-    shown = text if text.isprintable() else f"U+{ord(text):04X}"
-    return SyntaxProblem(span=place, text=f"unexpected character `{shown}`", mark=f"expected {expected}")
+    shown = text if text.isprintable() and not unicodedata.combining(text) else f"U+{ord(text):04X}"
+    plain = unicodedata.normalize("NFKC", text)
+    if text in STRAYS:
+        ours, advice = STRAYS[text]
+        replacement = ours or ("" if text == ";" else None)
+    elif plain != text and plain.isascii() and plain.isprintable():
+        replacement, advice = plain, f"this only looks like `{plain}`"
+    else:
+        replacement, advice = None, "" if text.isascii() or not name else _LETTERS
+    return SyntaxProblem(
+        span=place, text=f"unexpected character `{shown}`", mark=f"expected {expected}", advice=advice,
+        replacement=replacement,
+    )  # fmt: skip
+
+
+def _unopened(source: SourceFile, span: Span, place: Span) -> bool:
+    """Return whether no bracket of the line is open before a place."""
+    return _open_bracket(source, Span(span.start, place.start)) is None
 
 
 def _open_bracket(source: SourceFile, span: Span) -> int | None:
@@ -294,19 +421,21 @@ class _Builder(Transformer[Token, Any]):
         if not is_valid(text):
             raise _Stop(
                 SyntaxProblem(
-                    span=_place(token), text=f"`{token}` can't be a name",
-                    advice="names are made of Latin and Greek letters, digits and `_`",
+                    span=_place(token), text=f"`{token}` can't be a name", advice=_LETTERS,
                 )
             )  # fmt: skip
         return ast.Name(text, _place(token))
 
     def number(self, children: list[Any]) -> ast.Literal:
         token = children[0]
-        exponent = re.search(r"[eE]([+-]?\d+)", token)
-        if len(token) > LONGEST_NUMBER or (exponent and abs(int(exponent.group(1))) > 400):
-            raise _Stop(TooComplex(span=_place(token), what="this number is too long", limit="1e-400 to 1e400, 80 characters"))
-        value = Fraction(str(token))
-        if abs(value) > Fraction(2) ** 1023:
+        if len(token) > LONGEST_NUMBER:
+            limit = f"{LONGEST_NUMBER} characters"
+            raise _Stop(TooComplex(span=_place(token), what="this number is too long", limit=limit))
+        exponent = int(re.split("[eE]", token)[1]) if "e" in token.lower() else 0
+        if exponent < -LARGEST_EXPONENT:
+            raise _Stop(TooComplex(span=_place(token), what="this number is too small", limit=f"1e-{LARGEST_EXPONENT}"))
+        value = Fraction(str(token)) if exponent <= LARGEST_EXPONENT else Fraction(10) ** LARGEST_EXPONENT
+        if value > sys.float_info.max:
             raise _Stop(TooComplex(span=_place(token), what="this number is too large", limit="about 1.8e308"))
         return ast.Literal(value, str(token), _place(token))
 

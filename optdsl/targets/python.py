@@ -28,6 +28,7 @@ from optdsl.ir.nodes import (
     rate,
 )
 from optdsl.ir.powers import expand
+from optdsl.ir.show import show
 from optdsl.targets.text import Writer, one_line
 from optdsl.version import __version__
 
@@ -208,6 +209,7 @@ def _state(state: State) -> str:
         parts.append("scalar=True")
     if state.when is not None:
         parts.append(f"when=lambda h: {scalar(expand(state.when), _of_hypers)}")
+        parts.append(f"condition={show(state.when)!r}")
     if state.storage is not None:
         parts.append(f"dtype={state.storage!r}")
     if state.doc:

@@ -1,1 +1,1 @@
-"""Small problems to try a rule on, behind `optdsl run`: a network on handwritten digits, and functions of two numbers."""
+"""Problems to try a rule on, behind `optdsl run`: a network on handwritten digits, and functions of two numbers."""

@@ -62,11 +62,11 @@ def run(
         console: Where to print; standard output by default. Progress goes to standard error.
 
     Returns:
-        Whether the loss stayed a finite number. It is said where it didn't.
+        Whether the loss stayed a finite number. Where it didn't, that is printed too.
 
     Raises:
         click.UsageError: An unknown problem or option, or a value that isn't allowed, the optimizer's own included.
-        FileNotFoundError, OSError, CompileError, ToolchainError: As `optdsl.load` does.
+        FileNotFoundError, OSError, ValueError, CompileError, ToolchainError: As `optdsl.load` does.
         PlotError: A picture was asked for, and matplotlib is missing.
     """
     console = console or Console()
@@ -82,12 +82,16 @@ def run(
         _say(console, note)
     _say(console, _where(rule, optimizer_class, target))
     count = steps or (DIGITS_STEPS if on == "digits" else FUNCTION_STEPS)
-    with _progress(f"{optimizer_class.rule.name} on {on}", count) as report:
-        result: Result
-        if on == "digits":
-            result = run_digits(optimizer_class, settings, steps=count, seed=seed, progress=report)
-        else:
-            result = run_function(optimizer_class, on, settings, steps=count, progress=report)
+    result: Result
+    try:
+        with _progress(f"{optimizer_class.rule.name} on {on}", count) as report:
+            if on == "digits":
+                result = run_digits(optimizer_class, settings, steps=count, seed=seed, progress=report)
+            else:
+                result = run_function(optimizer_class, on, settings, steps=count, progress=report)
+    except FloatingPointError as error:  # what the option nonfinite=raise asks for
+        _say(console, f"diverged: {error}")
+        return False
     _tell(console, result, optimizer_class)
     if plot is not None:
         pictures.plot(result, plot)
@@ -120,7 +124,11 @@ def _value(text: str) -> Any:
     bracketed = text[:1] + text[-1:] in {"()", "[]"}
     if bracketed or "," in text:
         inner = text[1:-1] if bracketed else text
-        return tuple(_value(part.strip()) for part in inner.split(",") if part.strip())
+        return tuple(_word(part.strip()) for part in inner.split(",") if part.strip())
+    return _word(text)
+
+
+def _word(text: str) -> bool | float | str | None:
     words = {"true": True, "false": False, "none": None}
     if text.lower() in words:
         return words[text.lower()]
@@ -153,7 +161,9 @@ def _compile(rule: str, target: str) -> tuple[type[Optimizer], list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         optimizer_class = loads(sys.stdin.read(), target) if rule == "-" else load(rule, target)
-    notes = [str(warning.message).splitlines()[0].rstrip(":") for warning in caught if warning.category is RuntimeWarning]
+    notes = [
+        str(warning.message).splitlines()[0].rstrip(":") for warning in caught if warning.category is RuntimeWarning
+    ]
     return optimizer_class, notes
 
 
@@ -182,7 +192,12 @@ def _progress(title: str, total: int) -> Iterator[Report | None]:
     if not console.is_terminal:
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.4g}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4g}"),
+    )
     every = max(1, total // _REFRESHES)
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task(title, total=total, loss=float("nan"))
@@ -206,7 +221,9 @@ def _tell(console: Console, result: Result, optimizer_class: type[Optimizer]) ->
     if result.diverged:
         _say(console, f"diverged after {steps:,} steps: the loss is no longer a finite number{_hint(optimizer_class)}")
     elif losses[-1] >= losses[0]:
-        _say(console, f"the loss did not fall: it went from {losses[0]:.4g} to {losses[-1]:.4g}{_hint(optimizer_class)}")
+        _say(
+            console, f"the loss did not fall: it went from {losses[0]:.4g} to {losses[-1]:.4g}{_hint(optimizer_class)}"
+        )
     _say(console, f"generated code: {_code(optimizer_class)}")
 
 
@@ -226,7 +243,10 @@ def _function_table(result: FunctionResult) -> Table:
     table.add_column("")
     for heading in ("x", "y", "value", "distance to the minimum"):
         table.add_column(heading, justify="right")
-    for name, point, value in (("start", result.function.start, result.losses[0]), ("end", result.end, result.losses[-1])):
+    for name, point, value in (
+        ("start", result.function.start, result.losses[0]),
+        ("end", result.end, result.losses[-1]),
+    ):
         numbers = (*point, value, result.function.distance(point))
         table.add_row(name, *(f"{number:.6g}" for number in numbers))
     return table

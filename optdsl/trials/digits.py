@@ -63,7 +63,8 @@ def new_network(rng: np.random.Generator, hidden: int = HIDDEN) -> dict[str, Arr
     """
 
     def weights(inputs: int, outputs: int) -> Array:
-        return (rng.standard_normal((inputs, outputs)) * np.sqrt(2 / inputs)).astype(np.float32)
+        drawn: Array = rng.standard_normal((inputs, outputs)) * np.sqrt(2 / inputs)
+        return drawn.astype(np.float32)
 
     return {
         "W1": weights(PIXELS, hidden),

@@ -57,7 +57,9 @@ def plot_curve(result: DigitsResult, file: str | PathLike[str]) -> None:
     figure = _figure(7.5, 6.5)
     upper, lower = figure.subplots(2, 1, sharex=True)
     steps = [point.step for point in result.checkpoints]
-    upper.plot(range(1, len(result.losses) + 1), result.losses, color=RUN, alpha=0.25, linewidth=0.7, label="each batch")
+    upper.plot(
+        range(1, len(result.losses) + 1), result.losses, color=RUN, alpha=0.25, linewidth=0.7, label="each batch"
+    )
     upper.plot(steps, [point.train.loss for point in result.checkpoints], color=RUN, label="training images")
     upper.plot(steps, [point.test.loss for point in result.checkpoints], color=TEST, label="test images")
     upper.set_yscale("log")
@@ -67,7 +69,13 @@ def plot_curve(result: DigitsResult, file: str | PathLike[str]) -> None:
     lower.plot(steps, [100 * point.test.accuracy for point in result.checkpoints], color=TEST)
     last = result.checkpoints[-1].test.accuracy
     lower.annotate(
-        f"{100 * last:.1f} %", (steps[-1], 100 * last), (-4, -14), textcoords="offset points", color=TEST, ha="right", va="top",
+        f"{100 * last:.1f} %",
+        (steps[-1], 100 * last),
+        (-4, -14),
+        textcoords="offset points",
+        color=TEST,
+        ha="right",
+        va="top",
     )
     lower.set_ylim(0, 103)
     lower.set_ylabel("images named rightly, %")

@@ -181,9 +181,7 @@ def run_function(
             losses.append(float(loss))
             if progress is not None:
                 progress(step, losses[-1])
-    return FunctionResult(
-        optimizer_class.rule.name, function, np.array(path), tuple(losses), perf_counter() - began
-    )
+    return FunctionResult(optimizer_class.rule.name, function, np.array(path), tuple(losses), perf_counter() - began)
 
 
 def _check_steps(steps: int) -> None:

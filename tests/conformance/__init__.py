@@ -1,0 +1,1 @@
+"""Tests of the bundled rules against the optimizers they are named after."""

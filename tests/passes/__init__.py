@@ -1,0 +1,1 @@
+"""Tests of the passes between a rule and its kernels."""
