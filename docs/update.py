@@ -11,6 +11,7 @@ from pathlib import Path
 
 from optdsl import pipeline
 from optdsl.functions import FUNCTIONS
+from optdsl.ir.nodes import Equation
 from optdsl.ir.show import show, show_kernel, show_symbol
 from optdsl.loading import decode
 from optdsl.show import tree
@@ -26,13 +27,11 @@ def loop(text: str, opening: str) -> str:
     start = next(index for index, line in enumerate(lines) if line.strip().startswith(opening))
     indent = len(lines[start]) - len(lines[start].lstrip())
     end = start + 1
-    while end < len(lines) and (
-        not lines[end].strip() or lines[end].startswith(("#line", " " * (indent + 1))) or lines[end] == " " * indent + "}"
-    ):
+    while lines[end].startswith(("#line", " " * (indent + 1))):
         end += 1
-        if lines[end - 1] == " " * indent + "}":
-            break
-    return "\n".join(line[indent:] if line.startswith(" ") else line for line in lines[start:end]).rstrip()
+    if lines[end].strip() == "}":
+        end += 1
+    return "\n".join(line[indent:] if line.startswith(" ") else line for line in lines[start:end])
 
 
 def sections() -> dict[str, str]:
@@ -47,14 +46,16 @@ def sections() -> dict[str, str]:
     return {
         "source": fenced(text.rstrip()),
         "tree": fenced(f"EquationEntry{equations[2]}".rstrip()),
-        "resolved": fenced(
-            "\n".join(f"{show_symbol(e.target)} = {show(e.value)}  [{e.target.rate.name.lower()}]" for e in rule.equations)
-        ),
+        "resolved": fenced("\n".join(_equation(equation) for equation in rule.equations)),
         "written": fenced(show_kernel(pipeline.as_written(rule)[0])),
         "simplified": fenced(show_kernel(program.kernels[0])),
         "numpy": fenced(loop(pipeline.emit(rule, "numpy", stem)[f"{stem}.py"], "for "), "python"),
         "c": fenced(loop(pipeline.emit(rule, "c", stem)[f"{stem}.c"], "for (int64_t i = 0; i < hi - lo"), "c"),
     }
+
+
+def _equation(equation: Equation) -> str:
+    return f"{show_symbol(equation.target)} = {show(equation.value)}  [{equation.target.rate.name.lower()}]"
 
 
 def fenced(text: str, language: str = "") -> str:
@@ -80,7 +81,8 @@ def functions(text: str) -> str:
         doc = f"`{function.doc}`" if any(sign in function.doc for sign in "*(/") else function.doc
         rows.append(f"| `{name}({', '.join(function.arguments)})` | {doc} |")
     head, rest = text.split("| function | value |\n| --- | --- |\n")
-    return f"{head}| function | value |\n| --- | --- |\n" + "\n".join(rows) + "\n| `size(x)`" + rest.split("\n| `size(x)`", 1)[1]
+    last = rest[rest.index("| `size(x)`") :]
+    return "\n".join([f"{head}| function | value |", "| --- | --- |", *rows, last])
 
 
 def main() -> int:

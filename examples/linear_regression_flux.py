@@ -1,6 +1,6 @@
 """Fits a line to data in the ways of Flux: the optimizer is handed gradients, and steps arrays in place.
 
-The same problem, `y = W x + b` with the squared error, is in `linear_regression_torch.py` in the ways of torch.
+The same problem, `y = w x + b` with the squared error, is in `linear_regression_torch.py` in the ways of torch.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Y = X @ W_TRUE.T + B_TRUE + 0.1 * rng.normal(size=(200, 2))
 
 
 def loss_and_gradients(params: list[Array], x: Array, y: Array) -> tuple[float, list[Array]]:
-    """Return the squared error, averaged over the examples, and its gradients by W and by b."""
-    W, b = params
-    error = x @ W.T + b - y
+    """Return the squared error, averaged over the examples, and its gradients by w and by b."""
+    w, b = params
+    error = x @ w.T + b - y
     return float((error**2).sum() / len(x)), [2 * error.T @ x / len(x), 2 * error.sum(axis=0) / len(x)]
 
 
@@ -32,11 +32,11 @@ def show(way: str, steps: int, params: list[Array]) -> None:
     """Print how far a fit has come."""
     loss, _ = loss_and_gradients(params, X, Y)
     off = np.abs(params[0] - W_TRUE).max()
-    print(f"{way:34} {steps:5} steps   loss {loss:.4f}   largest error in W {off:.3f}")
+    print(f"{way:34} {steps:5} steps   loss {loss:.4f}   largest error in w {off:.3f}")
 
 
 def start() -> list[Array]:
-    """Return W and b before training."""
+    """Return w and b before training."""
     return [np.zeros((2, 5)), np.zeros(2)]
 
 
@@ -50,16 +50,16 @@ def main() -> None:
     for _ in range(100):
         _, gradients = loss_and_gradients(params, X, Y)
         opt(gradients)
-    show("opt([gW, gb])", 100, params)
+    show("opt([gw, gb])", 100, params)
 
     # One parameter at a time, as Flux's update! does. The optimizer learns of each when it first sees it.
-    params = W, b = start()
+    params = w, b = start()
     opt = Descent(eta=0.1)
     for _ in range(100):
-        _, (gW, gb) = loss_and_gradients(params, X, Y)
-        optdsl.update(opt, W, gW)
+        _, (gw, gb) = loss_and_gradients(params, X, Y)
+        optdsl.update(opt, w, gw)
         optdsl.update(opt, b, gb)
-    show("optdsl.update(opt, W, gW)", 100, params)
+    show("optdsl.update(opt, w, gw)", 100, params)
 
     # The loop itself can be left to `train`: here over mini-batches, in an order drawn from a seed.
     params = start()

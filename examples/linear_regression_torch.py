@@ -1,6 +1,6 @@
 """Fits a line to data in the ways of torch: parameters carry their gradients, and `step` takes them from there.
 
-The same problem, `y = W x + b` with the squared error, is in `linear_regression_flux.py` in the ways of Flux.
+The same problem, `y = w x + b` with the squared error, is in `linear_regression_flux.py` in the ways of Flux.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ Y = X @ W_TRUE.T + B_TRUE + 0.1 * rng.normal(size=(200, 2))
 
 
 class Linear:
-    """W (2, 5) and b (2,), with the gradient of the squared error written out by hand."""
+    """w (2, 5) and b (2,), with the gradient of the squared error written out by hand."""
 
     def __init__(self) -> None:
-        self.W, self.b = Parameter(np.zeros((2, 5))), Parameter(np.zeros(2))
+        self.w, self.b = Parameter(np.zeros((2, 5))), Parameter(np.zeros(2))
 
     def loss(self, backward: bool = False) -> float:
         """Return the squared error, averaged over the examples; `backward` sets the gradients too."""
-        error = X @ self.W.data.T + self.b.data - Y
+        error = X @ self.w.data.T + self.b.data - Y
         if backward:
-            self.W.grad = 2 * error.T @ X / len(X)
+            self.w.grad = 2 * error.T @ X / len(X)
             self.b.grad = 2 * error.sum(axis=0) / len(X)
         return float((error**2).sum() / len(X))
 
 
 def show(way: str, steps: int, model: Linear) -> None:
     """Print how far a fit has come."""
-    off = np.abs(model.W.data - W_TRUE).max()
-    print(f"{way:34} {steps:5} steps   loss {model.loss():.4f}   largest error in W {off:.3f}")
+    off = np.abs(model.w.data - W_TRUE).max()
+    print(f"{way:34} {steps:5} steps   loss {model.loss():.4f}   largest error in w {off:.3f}")
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
 
     # The loop every torch user knows.
     model = Linear()
-    opt = SGD([model.W, model.b], lr=0.02, momentum=0.9)
+    opt = SGD([model.w, model.b], lr=0.02, momentum=0.9)
     for _ in range(100):
         opt.zero_grad()
         model.loss(backward=True)
@@ -52,14 +52,14 @@ def main() -> None:
 
     # A closure computes loss and gradients; `step` calls it and returns its loss.
     model = Linear()
-    opt = Adam([model.W, model.b], lr=0.05)
+    opt = Adam([model.w, model.b], lr=0.05)
     for _ in range(200):
         loss = opt.step(lambda model=model: model.loss(backward=True))
     show(f"step(closure), last loss {loss:.4f}", 200, model)
 
     # Groups with options of their own: what a group leaves out it takes from the options for all.
     model = Linear()
-    opt = SGD([{"params": [model.W], "weight_decay": 1e-3}, {"params": [model.b], "lr": 0.2}], lr=0.05)
+    opt = SGD([{"params": [model.w], "weight_decay": 1e-3}, {"params": [model.b], "lr": 0.2}], lr=0.05)
     for step in range(100):
         if step == 50:
             opt.param_groups[1]["lr"] = 0.1  # groups are live: a change holds from the next step on

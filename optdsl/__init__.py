@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from optdsl.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from optdsl import schedules as schedules
     from optdsl.diagnostics import CompileError as CompileError
     from optdsl.loading import load as load
     from optdsl.loading import loads as loads
-    from optdsl.runtime import schedules as schedules
     from optdsl.runtime.optimizer import Optimizer as Optimizer
     from optdsl.runtime.parameter import Parameter as Parameter
     from optdsl.runtime.toolchain import ToolchainError as ToolchainError
@@ -39,7 +39,7 @@ _HOMES = {
 }
 """Public names and where they live; nothing is imported before it is asked for."""
 
-_MODULES = {"optimizers": "optdsl.optimizers", "schedules": "optdsl.runtime.schedules"}
+_MODULES = ("optimizers", "schedules")
 
 __all__ = [
     "CompileError", "Optimizer", "Parameter", "ToolchainError", "load", "loads", "optimizers", "schedules", "train",
@@ -49,7 +49,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return import_module(_MODULES[name])
+        return import_module(f"optdsl.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)

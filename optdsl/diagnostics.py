@@ -110,7 +110,9 @@ def render_concise(source: SourceFile, problems: Iterable[Problem]) -> str:
     lines = []
     for problem in in_order(problems):
         line, column = source.position(problem.span[0])
-        lines.append(f"{_visible(source.name)}:{line}:{column}: {problem.severity}[{problem.slug}]: {_visible(problem.message)}")
+        lines.append(
+            f"{_visible(source.name)}:{line}:{column}: {problem.severity}[{problem.slug}]: {_visible(problem.message)}"
+        )
     return "\n".join(lines)
 
 
@@ -171,7 +173,9 @@ def _full(source: SourceFile, problem: Problem, paint: _Paint) -> str:
     gutter = len(str(max(source.position(span[0]).line for span, _, _ in places)))
     start = source.position(problem.span[0])
     bar = paint("frame", f"{' ' * gutter} |")
-    title = paint(problem.severity, f"{problem.severity}[{problem.slug}]") + paint("bold", f": {_visible(problem.message)}")
+    title = paint(problem.severity, f"{problem.severity}[{problem.slug}]") + paint(
+        "bold", f": {_visible(problem.message)}"
+    )
     arrow = paint("frame", f"{' ' * gutter}-->")
     lines = [title, f"{arrow} {_visible(source.name)}:{start.line}:{start.column}", bar]
     above = 0
@@ -185,7 +189,9 @@ def _full(source: SourceFile, problem: Problem, paint: _Paint) -> str:
     if problem.help:
         lines.append(bar)
         for index, line in enumerate(problem.help.split("\n")):
-            lead = f"{paint('frame', ' ' * gutter + ' =')} {paint('help', 'help')}: " if index == 0 else " " * (gutter + 9)
+            lead = (
+                f"{paint('frame', ' ' * gutter + ' =')} {paint('help', 'help')}: " if index == 0 else " " * (gutter + 9)
+            )
             lines.append(lead + _visible(line))
     return "\n".join(line.rstrip() for line in lines)
 

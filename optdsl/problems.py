@@ -151,6 +151,8 @@ class NotAState(Problem):
 
     @property
     def fix(self) -> Fix | None:
+        if self.read:
+            return Fix(span=self.span, text=self.name)
         return Fix(span=self.span, text=f"{self.suggestion}'") if self.suggestion else None
 
 
@@ -176,7 +178,9 @@ class CyclicDefinition(Problem):
         primed = [name for name in self.names if name.endswith("'")]
         if not primed:
             lasting = "; a value that lasts from step to step is a `state`"
-            return ("write it without itself" if len(self.names) == 1 else "write one of them without the others") + lasting
+            return (
+                "write it without itself" if len(self.names) == 1 else "write one of them without the others"
+            ) + lasting
         if len(self.names) == 1:
             return f"the value before the step is `{primed[0][:-1]}`"
         return f"read the value before the step, `{primed[0][:-1]}`, in one of them"
@@ -303,7 +307,10 @@ class BadInterval(Problem):
     def help(self) -> str:
         if self.mended:
             return f"write `{self.mended}`"
-        return self.mend or "an interval is written `[0, 1)`: the lower end first, `[ ]` closed, `( )` open, `inf` for no bound"
+        return (
+            self.mend
+            or "an interval is written `[0, 1)`: the lower end first, `[ ]` closed, `( )` open, `inf` for no bound"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ Nothing downstream ever sees a wrong rule: `resolve` returns an `ir.Rule` only w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from optdsl import problems as bad
@@ -14,10 +14,10 @@ from optdsl.diagnostics import Problem, closest
 from optdsl.functions import FUNCTIONS, SIZE, STEP_NUMBER
 from optdsl.ir import nodes as ir
 from optdsl.ir.evaluate import constant
-from optdsl.ir.facts import Facts
 from optdsl.ir.interval import Interval
 from optdsl.ir.nodes import Kind, Op, Rate, Role, Symbol
 from optdsl.ir.powers import whole_exponent
+from optdsl.presence import absent_reads
 from optdsl.source import SourceFile, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import KEYWORDS
@@ -29,8 +29,6 @@ LONGEST_CHAIN = 100
 """Operations one after the other, counted through intermediates."""
 MOST_CONDITIONS = 6
 """Different conditions of states: each doubles the forms of the rule."""
-MOST_CASES = 2_000
-"""Combinations of a value and what is known of the hyperparameters where it is read."""
 
 SYNONYMS = {
     "ln": "log", "maximum": "max", "minimum": "min", "clamp": "clip", "fabs": "abs", "sgn": "sign", "average": "mean",
@@ -137,14 +135,30 @@ class _Resolver:
         for equation in tree.equations:
             name, key = equation.name.text, (equation.name.text, equation.primed)
             if key in self.entries:
-                self._report(bad.DuplicateName(span=equation.name.span, name=self._shown(key), first=self.entries[key].name.span, what="an equation" if key[1] else "an intermediate"))  # fmt: skip
+                self._report(
+                    bad.DuplicateName(
+                        span=equation.name.span,
+                        name=self._shown(key),
+                        first=self.entries[key].name.span,
+                        what="an equation" if key[1] else "an intermediate",
+                    )
+                )
             elif equation.primed and name not in targets:
                 if name not in tree.broken:
                     self._not_a_state(equation, {target for target in targets if (target, True) not in written})
                 self.failed.add(key)
             elif not equation.primed and name in targets:
                 both = (name, True) in written
-                self._report(bad.DuplicateName(span=equation.name.span, name=name, first=self.defined[name][1], what=self.defined[name][0], primed=True, both=both))  # fmt: skip
+                self._report(
+                    bad.DuplicateName(
+                        span=equation.name.span,
+                        name=name,
+                        first=self.defined[name][1],
+                        what=self.defined[name][0],
+                        primed=True,
+                        both=both,
+                    )
+                )
                 self.failed |= {key} if both else {key, (name, True)}
             elif equation.primed or self._define(equation.name, "an intermediate"):
                 self.entries[key] = equation
@@ -172,7 +186,9 @@ class _Resolver:
             if name.text in RESERVED:
                 self._report(bad.ReservedName(span=name.span, name=name.text, what="an argument"))
             elif name.text in first:
-                self._report(bad.DuplicateName(span=name.span, name=name.text, first=first[name.text], what="an argument"))
+                self._report(
+                    bad.DuplicateName(span=name.span, name=name.text, first=first[name.text], what="an argument")
+                )
             first.setdefault(name.text, name.span)
 
     def _define(self, name: ast.Name, what: str) -> bool:
@@ -220,7 +236,11 @@ class _Resolver:
             shown = self._snippet(entry.default.span)
             computed = "" if f"{value:g}" == shown or isinstance(entry.default, ast.Literal) else f"{value:g}"
             place = entry.interval.span if entry.interval is not None and interval is not None else None
-            self._report(bad.DefaultOutOfRange(span=entry.default.span, name=name, value=shown, computed=computed, interval=interval, place=place))  # fmt: skip
+            self._report(
+                bad.DefaultOutOfRange(
+                    span=entry.default.span, name=name, value=shown, computed=computed, interval=interval, place=place
+                )
+            )
 
     def _interval(self, entry: ast.HyperEntry, kind: Kind) -> Interval | None:
         node = entry.interval
@@ -230,7 +250,9 @@ class _Resolver:
             self._report(bad.BadInterval(span=node.span, why=why, mend="remove the interval"))
             return None
         try:
-            low, high = (constant(self._constant(end, {}, "the end of an interval"), {}) for end in (node.low, node.high))
+            low, high = (
+                constant(self._constant(end, {}, "the end of an interval"), {}) for end in (node.low, node.high)
+            )
         except _Unresolved:
             return None
         interval = Interval(float(low), float(high), node.low_closed, node.high_closed)
@@ -242,7 +264,9 @@ class _Resolver:
             ends = self.source.snippet(node.span)[1:-1]
             opening = "[" if node.low_closed and interval.low != float("-inf") else "("
             closing = "]" if node.high_closed and interval.high != float("inf") else ")"
-            self._report(bad.BadInterval(span=node.span, why="an infinite end must be open", mended=f"{opening}{ends}{closing}"))
+            self._report(
+                bad.BadInterval(span=node.span, why="an infinite end must be open", mended=f"{opening}{ends}{closing}")
+            )
         else:
             return interval
         return None
@@ -250,7 +274,14 @@ class _Resolver:
     def _alias(self, entry: ast.AliasEntry) -> None:
         for member in entry.members:
             if member.text not in self.hypers and member.text not in self.tree.broken:
-                self._report(bad.UndefinedName(span=member.span, name=member.text, wanted="a hyperparameter", suggestion=closest(member.text, self.hypers)))  # fmt: skip
+                self._report(
+                    bad.UndefinedName(
+                        span=member.span,
+                        name=member.text,
+                        wanted="a hyperparameter",
+                        suggestion=closest(member.text, self.hypers),
+                    )
+                )
 
     def _state(self, entry: ast.StateEntry) -> None:
         name = entry.name.text
@@ -258,7 +289,14 @@ class _Resolver:
             return
         kind = None if entry.type is None else entry.type.text
         if entry.type is not None and kind != "scalar" and kind not in STORAGE:
-            self._report(bad.UndefinedName(span=entry.type.span, name=entry.type.text, wanted="a type", suggestion=closest(entry.type.text, ("scalar", *STORAGE)) or "scalar"))  # fmt: skip
+            self._report(
+                bad.UndefinedName(
+                    span=entry.type.span,
+                    name=entry.type.text,
+                    wanted="a type",
+                    suggestion=closest(entry.type.text, ("scalar", *STORAGE)) or "scalar",
+                )
+            )
         hypers = {known: ir.Ref(hyper.symbol) for known, hyper in self.hypers.items()}
         scalar = kind == "scalar"
         try:
@@ -388,7 +426,12 @@ class _Resolver:
         owners = [(self.header.parameter, "parameter")] + [(entry.name, "state") for entry in self.tree.states]
         for name, what in owners:
             key = (name.text, True)
-            if self._declares(name) and key not in self.entries and key not in self.failed and name.text not in self.tree.broken:
+            if (
+                self._declares(name)
+                and key not in self.entries
+                and key not in self.failed
+                and name.text not in self.tree.broken
+            ):
                 self._report(bad.MissingEquation(span=name.span, name=name.text, what=what))
 
     def _unused_defs(self) -> None:
@@ -465,7 +508,9 @@ class _Resolver:
             self.deep = True
             what = "this expression nests too deep once its functions are expanded"
             advice = "name a part of it: an intermediate is a line `name = ...` of its own"
-            self._report(bad.TooComplex(span=self.origin, what=what, limit=f"{LONGEST_CHAIN} operations", advice=advice))
+            self._report(
+                bad.TooComplex(span=self.origin, what=what, limit=f"{LONGEST_CHAIN} operations", advice=advice)
+            )
         raise _Unresolved
 
     def _converted(
@@ -529,8 +574,9 @@ class _Resolver:
         if name == "t" and not primed and environment is None:
             return ir.Ref(STEP_NUMBER.symbol, span)
         if environment is not None:
-            if name in environment and not primed:
-                return ir.Ref(environment[name].symbol, span) if isinstance(environment[name], ir.Ref) else environment[name]  # type: ignore[union-attr]  # fmt: skip
+            known = None if primed else environment.get(name)
+            if known is not None:
+                return ir.Ref(known.symbol, span) if isinstance(known, ir.Ref) else known
             self._unknown_constant(name, primed, span, environment, where)
             raise _Unresolved
         if (name, primed) in self.failed or name in self.tree.broken:
@@ -554,9 +600,7 @@ class _Resolver:
             return self.states[name].symbol
         return self.symbols.get((name, False))
 
-    def _unknown_constant(
-        self, name: str, primed: bool, span: Span, environment: Environment, where: str
-    ) -> None:
+    def _unknown_constant(self, name: str, primed: bool, span: Span, environment: Environment, where: str) -> None:
         known = name in self.defined or name == "t" or any(entry.name.text == name for entry in self.tree.equations)
         if not known and name not in self.tree.broken:
             names = {*environment, "true", "false", "inf"}
@@ -580,14 +624,14 @@ class _Resolver:
             self._report(bad.UndefinedName(span=span, name=name, wanted="a value", suggestion=None, why=why))
         elif primed:
             near = closest(name, stateful)
-            self._report(bad.UndefinedName(span=span, name=f"{name}'", wanted="", suggestion=f"{near}'" if near else None))
+            self._report(
+                bad.UndefinedName(span=span, name=f"{name}'", wanted="", suggestion=f"{near}'" if near else None)
+            )
         else:
             names = {*self.defined, *arguments, "t", "true", "false", "inf"} - self.defs.keys() - self.aliases.keys()
             self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=closest(name, names)))
 
-    def _call(
-        self, node: ast.Call, environment: Environment | None, where: str, arguments: Environment
-    ) -> ir.Expr:
+    def _call(self, node: ast.Call, environment: Environment | None, where: str, arguments: Environment) -> ir.Expr:
         name = node.function.text
         if name == "size":
             return self._size(node)
@@ -597,7 +641,11 @@ class _Resolver:
             if name not in self.tree.broken:
                 known = self.defined.get(name)
                 suggestion = SYNONYMS.get(name.lower()) or closest(name, {*FUNCTIONS, *self.defs, "size"})
-                self._report(bad.UnknownFunction(span=node.function.span, name=name, known=known[0] if known else "", suggestion=suggestion))  # fmt: skip
+                self._report(
+                    bad.UnknownFunction(
+                        span=node.function.span, name=name, known=known[0] if known else "", suggestion=suggestion
+                    )
+                )
             raise _Unresolved
         function = FUNCTIONS[name]
         parts = self._all(node.arguments, environment, where, arguments)
@@ -612,7 +660,11 @@ class _Resolver:
 
     def _count(self, node: ast.Call, expected: tuple[str, ...]) -> None:
         if len(node.arguments) != len(expected):
-            self._report(bad.WrongArgumentCount(span=node.span, name=node.function.text, expected=expected, given=len(node.arguments)))  # fmt: skip
+            self._report(
+                bad.WrongArgumentCount(
+                    span=node.span, name=node.function.text, expected=expected, given=len(node.arguments)
+                )
+            )
             raise _Unresolved
 
     def _size(self, node: ast.Call) -> ir.Expr:
@@ -623,9 +675,7 @@ class _Resolver:
             raise _Unresolved
         return ir.Ref(SIZE.symbol, node.span)
 
-    def _call_def(
-        self, node: ast.Call, environment: Environment | None, where: str, arguments: Environment
-    ) -> ir.Expr:
+    def _call_def(self, node: ast.Call, environment: Environment | None, where: str, arguments: Environment) -> ir.Expr:
         entry = self.defs[node.function.text]
         parts = self._all(node.arguments, environment, where, arguments)
         self._count(node, tuple(argument.text for argument in entry.parameters))
@@ -678,74 +728,3 @@ def _allowed(environment: Environment, where: str) -> str:
     if where.startswith("the end"):
         return "numbers"
     return "numbers and hyperparameters" + (" declared before it" if where.startswith("the default") else "")
-
-
-def absent_reads(rule: ir.Rule, shown: Mapping[str, str]) -> list[Problem]:
-    """Return a finding for every place where a conditional state is read though it may not exist.
-
-    `shown` has the author's text of the condition of each conditional state.
-    """
-    values = {equation.target: equation.value for equation in rule.equations}
-    conditions = {state.name: state.when for state in rule.states if state.when is not None}
-    found: list[Problem] = []
-    visited: set[tuple[Symbol, Facts]] = set()
-    if not conditions:
-        return found
-    relevant = {symbol.name for when in conditions.values() for symbol in _hypers(when)}
-
-    def assumed(facts: Facts, condition: ir.Expr, holds: bool) -> Facts:
-        """Keep only what can matter to a condition, so that there are few different cases."""
-        matters = any(symbol.name in relevant for symbol in _hypers(condition))
-        return facts.assume(condition, holds) if matters else facts
-
-    def walk(expr: ir.Expr, facts: Facts) -> None:
-        if isinstance(expr, ir.Ref):
-            read(expr, facts)
-        elif isinstance(expr, ir.Select):
-            decided = facts.decide(expr.condition)
-            walk(expr.condition, facts)
-            if decided is not False:
-                walk(expr.chosen, assumed(facts, expr.condition, True))
-            if decided is not True:
-                walk(expr.other, assumed(facts, expr.condition, False))
-        else:
-            for part in ir.operands(expr):
-                walk(part, facts)
-
-    def read(ref: ir.Ref, facts: Facts) -> None:
-        symbol = ref.symbol
-        when = conditions.get(symbol.name) if symbol.role in (Role.OLD, Role.NEW) else None
-        if when is not None and facts.decide(when) is not True:
-            problem = bad.AbsentState(
-                span=_as_span(ref.span), name=symbol.name, primed=symbol.role is Role.NEW,
-                condition=shown[symbol.name], declared=_as_span(rule.state(symbol.name).span),
-            )  # fmt: skip
-            if problem not in found:
-                found.append(problem)
-            return
-        key = (symbol, facts)
-        if symbol in values and key not in visited and len(visited) <= MOST_CASES:
-            visited.add(key)
-            walk(values[symbol], facts)
-
-    declared = Facts.declared(rule.hypers)
-    for equation in rule.equations:
-        if equation.target.role is Role.NEW:
-            when = conditions.get(equation.target.name)
-            walk(equation.value, declared if when is None else declared.assume(when, True))
-    if len(visited) > MOST_CASES:
-        span = next(state.span for state in rule.states if state.when is not None)
-        what = "whether this state exists where it is read depends on too many choices"
-        return [bad.TooComplex(span=_as_span(span), what=what, limit=f"{MOST_CASES:,} cases")]
-    return found
-
-
-def _hypers(expr: ir.Expr) -> Iterator[Symbol]:
-    if isinstance(expr, ir.Ref) and expr.symbol.role is Role.HYPER:
-        yield expr.symbol
-    for part in ir.operands(expr):
-        yield from _hypers(part)
-
-
-def _as_span(span: ir.Span | None) -> Span:
-    return Span(*span) if span is not None else Span(0, 0)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-
 MARK = "\ufeff"
 """The byte order mark some editors put before a text. It belongs to no line."""
 
@@ -35,7 +34,10 @@ class SourceFile:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [int(self.text.startswith(MARK)), *(index + 1 for index, character in enumerate(self.text) if character == "\n")]
+        return [
+            int(self.text.startswith(MARK)),
+            *(index + 1 for index, character in enumerate(self.text) if character == "\n"),
+        ]
 
     def position(self, offset: int) -> Position:
         """Return the line and column of an offset."""

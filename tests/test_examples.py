@@ -18,14 +18,10 @@ TESTED = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return an environment with a cache of its own, in which the checkout is found whether installed or not."""
-    return os.environ | {
-        "OPTDSL_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
-        "PYTHONPATH": str(ROOT),
-        "PYTHONIOENCODING": "utf-8",
-    }
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """Return an environment, the session's cache in it, where the checkout is found whether installed or not."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
 
 
 def output(name: str, environment: dict[str, str], cwd: Path) -> str:
@@ -61,7 +57,7 @@ def test_linear_regression_flux(environment: dict[str, str], tmp_path: Path) -> 
     assert len(table) == 4
     assert table["before"] > (0, 5.0)
     assert all(loss < 0.021 for way, (_, loss) in table.items() if way != "before")
-    assert table["opt([gW, gb])"] == table["optdsl.update(opt, W, gW)"] != table["before"]
+    assert table["opt([gw, gb])"] == table["optdsl.update(opt, w, gw)"] != table["before"]
     assert table["optdsl.train(…, batch_size=20)"][0] == 300
 
 

@@ -79,7 +79,8 @@ def test_a_cached_rule_is_loaded_without_the_compiler(own_cache: Path) -> None:
         "print([name for name in ('sympy', 'lark', 'optdsl.pipeline') if name in sys.modules])"
     )
     outputs = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
     ]
     assert "lark" in outputs[0]
     assert outputs[1] == "[]\n"

@@ -30,7 +30,8 @@ LARGEST_EXPONENT = 1_000
 LARGEST_CONSTANT = 1e100
 """Magnitude of a constant that isn't rational: evaluating it takes digits in proportion to its exponent."""
 
-_AGAIN = 0.02  # seconds after which an expiry that came at a bad moment, or was swallowed, is repeated
+_AGAIN = 0.02  # seconds after which an expiry that something swallowed is repeated
+_GRACE = 0.25  # seconds for a function of another module to return
 
 Answer = TypeVar("Answer")
 
@@ -75,25 +76,25 @@ def _signals_work() -> bool:
 def _watch(function: Callable[[], Answer], seconds: float) -> Callable[[FrameType, str, Any], Any]:
     """Return a trace function that raises once the time is up.
 
-    It raises in frames of SymPy, mpmath and the module of `function` only. Garbage collection and weak references call
-    functions at any moment, and an exception raised in one of those would be printed and lost.
+    At first it raises in frames of SymPy, mpmath and the module of `function` only, then in any. Garbage collection and
+    weak references call functions at any moment, and an exception raised in one of those is printed and lost.
     """
     deadline = time.monotonic() + seconds
     own = getattr(function, "__module__", None)
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        name = frame.f_globals.get("__name__", "")
-        if name != own and name.partition(".")[0] not in ("sympy", "mpmath"):
-            return None
-        if time.monotonic() >= deadline:
-            raise _Expired
+        late = time.monotonic() - deadline
+        if late >= 0:
+            name = frame.f_globals.get("__name__", "")
+            if late > _GRACE or name == own or name.partition(".")[0] in ("sympy", "mpmath"):
+                raise _Expired
         return trace
 
     return trace
 
 
 def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
-    trace = _watch(function, 0)
+    trace = _watch(function, seconds)
 
     def expire(number: int, frame: FrameType | None) -> None:
         # The signal may find any function running, so it doesn't raise: it has every frame of the call traced.

@@ -1,8 +1,8 @@
 """Deciding CONST conditions from what is assumed about hyperparameters.
 
-Enough for the conditions rules have: truth-valued hyperparameters, and comparisons of one hyperparameter with a number,
-joined by `and`, `or`, `not`. Any other condition is decided only where the very same one was assumed before; undecided
-is always a safe answer. Hyperparameters may be infinite, never NaN.
+Enough for the conditions rules have: truth-valued hyperparameters, and comparisons of one hyperparameter with a
+number, joined by `and`, `or`, `not`. Any other condition is decided only where the very same one was assumed before;
+undecided is always a safe answer. Hyperparameters may be infinite, never NaN.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from optdsl.ir.interval import Interval
 
 _FLIPPED = {ir.Op.LT: ir.Op.GT, ir.Op.LE: ir.Op.GE, ir.Op.GT: ir.Op.LT, ir.Op.GE: ir.Op.LE}
 _NEGATED = {
-    ir.Op.LT: ir.Op.GE, ir.Op.GE: ir.Op.LT, ir.Op.LE: ir.Op.GT, ir.Op.GT: ir.Op.LE, ir.Op.EQ: ir.Op.NE, ir.Op.NE: ir.Op.EQ,
+    ir.Op.LT: ir.Op.GE, ir.Op.GE: ir.Op.LT, ir.Op.LE: ir.Op.GT, ir.Op.GT: ir.Op.LE,
+    ir.Op.EQ: ir.Op.NE, ir.Op.NE: ir.Op.EQ,
 }  # fmt: skip
 
 
@@ -25,7 +26,7 @@ _NEGATED = {
 class Range:
     """The values a number may have: an interval less some points."""
 
-    interval: Interval = Interval()
+    interval: Interval = field(default_factory=Interval)
     without: frozenset[float] = frozenset()
 
     @property
@@ -94,8 +95,8 @@ class Facts:
     def decide(self, condition: ir.Expr) -> bool | None:
         """Return whether a condition holds, None where these facts leave it open."""
         match condition:
-            case ir.Truth(value):
-                return value
+            case ir.Truth(truth):
+                return truth
             case ir.Ref(symbol) if symbol.role is ir.Role.HYPER:
                 return self.truths.get(symbol.name)
             case ir.Apply(ir.Op.NOT, (inner,)):
@@ -107,9 +108,9 @@ class Facts:
                 answer = _both(_not(self.decide(left)), lambda: _not(self.assume(left, False).decide(right)))
                 return _not(answer)
             case ir.Select(inner, chosen, other):
-                value = self.decide(inner)
-                if value is not None:
-                    return self.decide(chosen if value else other)
+                first = self.decide(inner)
+                if first is not None:
+                    return self.decide(chosen if first else other)
                 answers = {self.assume(inner, True).decide(chosen), self.assume(inner, False).decide(other)}
                 return answers.pop() if len(answers) == 1 else self.others.get(condition)
         comparison = _comparison(condition)

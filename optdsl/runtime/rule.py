@@ -35,8 +35,8 @@ class State:
     """A state: shaped like the parameter, or one float64 number per parameter where `scalar`.
 
     `init(hypers, parameter)` gives its first value, an array or a number. `when(hypers)` says whether it exists; None
-    means always; `condition` is the same in words. `dtype` names its element type (`f16`, `bf16`, `f32`, `f64`) where the
-    rule asks for one.
+    means always; `condition` is the same in words. `dtype` names its element type (`f16`, `bf16`, `f32`, `f64`) where
+    the rule asks for one.
     """
 
     name: str

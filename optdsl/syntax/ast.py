@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from optdsl.source import Span
 
@@ -68,7 +68,7 @@ class Conditional:
     depth: int
 
 
-Expression: TypeAlias = Union[Literal, Variable, Operation, Call, Conditional]
+Expression: TypeAlias = Literal | Variable | Operation | Call | Conditional
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,16 +56,51 @@ class TooComplex(Problem):
 
 
 WORDS = {
-    "RULE": "`rule`", "FROM": "`from`", "CITE": "`cite`", "ALIAS": "`alias`", "DEF": "`def`", "IN": "`in` and an interval", "ELEMENT_OF": "`in` and an interval", "INFINITY": "`inf`",
-    "WHEN": "`when` and a condition", "IF": "`if`", "THEN": "`then`", "ELIF": "`elif`", "ELSE": "`else`", "OR": "`or`",
-    "AND": "`and`", "NOT": "`not`", "TRUE": "`true`", "FALSE": "`false`", "INF": "`inf`", "COMPARISON": "a comparison",
-    "EQUALS": "`=`", "PLUS": "`+`", "MINUS": "`-`", "TIMES": "`*`", "DIVIDE": "`/`", "POWER": "`^`", "ROOT": "a root",
-    "PRIME": "a prime", "SUPERSCRIPT": "a power", "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "COMMA": "`,`",
-    "COLON": "`:` and a type", "STRING": "a doc string", "NUMBER": "a number", "NAME": "a name", "$END": "the end of the line",
-}  # fmt: skip
+    "RULE": "`rule`",
+    "FROM": "`from`",
+    "CITE": "`cite`",
+    "ALIAS": "`alias`",
+    "DEF": "`def`",
+    "IN": "`in` and an interval",
+    "ELEMENT_OF": "`in` and an interval",
+    "INFINITY": "`inf`",
+    "WHEN": "`when` and a condition",
+    "IF": "`if`",
+    "THEN": "`then`",
+    "ELIF": "`elif`",
+    "ELSE": "`else`",
+    "OR": "`or`",
+    "AND": "`and`",
+    "NOT": "`not`",
+    "TRUE": "`true`",
+    "FALSE": "`false`",
+    "INF": "`inf`",
+    "COMPARISON": "a comparison",
+    "EQUALS": "`=`",
+    "PLUS": "`+`",
+    "MINUS": "`-`",
+    "TIMES": "`*`",
+    "DIVIDE": "`/`",
+    "POWER": "`^`",
+    "ROOT": "a root",
+    "PRIME": "a prime",
+    "SUPERSCRIPT": "a power",
+    "LPAR": "`(`",
+    "RPAR": "`)`",
+    "LSQB": "`[`",
+    "RSQB": "`]`",
+    "COMMA": "`,`",
+    "COLON": "`:` and a type",
+    "STRING": "a doc string",
+    "NUMBER": "a number",
+    "NAME": "a name",
+    "$END": "the end of the line",
+}
 
 _START_OF_VALUE = {"IF", "NOT", "MINUS", "NUMBER", "TRUE", "FALSE", "INF", "INFINITY", "NAME", "LPAR", "ROOT"}
 _CONTINUATION = {"OR", "AND", "COMPARISON", "PLUS", "MINUS", "TIMES", "DIVIDE", "POWER", "SUPERSCRIPT"}
+
+LETTERS = "names are made of Latin and Greek letters, digits and `_`"
 
 FOREIGN = {
     "**": ("^", "a power is written `^`"),

@@ -48,7 +48,11 @@ def hidden_characters(source: SourceFile) -> Iterator[tuple[Span, str, str]]:
             if places:
                 start, end = places[0][0], places[-1][1]
                 clean = _HIDDEN.sub("", text[start:end])
-                yield Span(match.start() + start, match.start() + end), "comment" if match["comment"] else "doc string", clean
+                yield (
+                    Span(match.start() + start, match.start() + end),
+                    "comment" if match["comment"] else "doc string",
+                    clean,
+                )
 
 
 def logical_lines(source: SourceFile) -> Iterator[Line]:

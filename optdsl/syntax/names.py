@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 
-KEYWORDS = frozenset(
-    "rule hyper state def update claim cite alias from in when if then elif else and or not true false inf".split()
-)
+KEYWORDS = frozenset({
+    "rule", "hyper", "state", "def", "update", "claim", "cite", "alias", "from", "in", "when",
+    "if", "then", "elif", "else", "and", "or", "not", "true", "false", "inf",
+})  # fmt: skip
 """Words that can't be names."""
 
-_LOWER = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lam mu nu xi omicron pi rho sigma sigma tau upsilon phi "
-    "chi psi omega"
-).split()
+_LOWER = [
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lam", "mu", "nu", "xi",
+    "omicron", "pi", "rho", "sigma", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+]  # fmt: skip
 _GREEK = {chr(ord("α") + index): word for index, word in enumerate(_LOWER)}
 _GREEK |= {chr(ord("Α") + index): word.capitalize() for index, word in enumerate(_LOWER) if word and index != 17}
 

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 RUN, TEST, START, END, MINIMUM = "#1f5fa8", "#c2571a", "white", "#c2271a", "#f2c14e"
 DOTS_PER_INCH = 150
+ROUNDING = 1e-16
+"""Relative rounding of float64. Near a minimum, values below its square say nothing."""
 
 
-class PlotError(RuntimeError):
+class PlotError(ImportError):
     """No picture can be drawn here; the message says what to install."""
 
 
@@ -97,6 +99,8 @@ def plot_path(result: FunctionResult, file: str | PathLike[str]) -> None:
     right.plot(values, color=RUN)
     if np.nanmax(values) > 10 * np.nanmin(values):
         right.set_yscale("log")
+    right.set_xlim(0, len(values) - 1)
+    right.xaxis.get_major_locator().set_params(nbins=5, integer=True)
     right.set_xlabel("step")
     right.set_ylabel("value")
     right.grid(color="0.92")
@@ -156,6 +160,6 @@ def _way(axes: Axes, result: FunctionResult) -> None:
 
 
 def _values(result: FunctionResult) -> npt.NDArray[np.float64]:
-    """Return the values of a run, those that a logarithm can't show as NaN, which leaves a gap."""
+    """Return the values of a run, with NaN, which leaves a gap, for those that are rounding or no finite number."""
     values = np.array(result.losses)
-    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+    return np.where(np.isfinite(values) & (values > ROUNDING**2), values, np.nan)

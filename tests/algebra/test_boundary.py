@@ -21,8 +21,8 @@ def imports(tree: ast.AST) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             found.add((node.module or "").split(".")[0])
-        elif isinstance(node, ast.Constant) and node.value == "sympy":
-            found.add("sympy")  # importlib.import_module("sympy")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            found |= {arg.value.split(".")[0] for arg in node.args if isinstance(arg, ast.Constant)}
     return found
 
 

@@ -52,32 +52,45 @@ def apply(op: Op, *args: ir.Expr) -> ir.Expr:
     return Apply(op, args)
 
 
-def numbers() -> st.SearchStrategy[ir.Expr]:
-    literals = st.sampled_from([Fraction(0), Fraction(1), Fraction(2), Fraction(3, 10), Fraction(999, 1000)])
-    return st.one_of(literals.map(number), st.sampled_from([Ref(s) for s in (HYPER, STATE, AFTER, T, SIZE)]))
+LEAVES = [number(Fraction(value)) for value in ("0", "1", "2", "0.3", "0.999")]
+LEAVES += [Ref(symbol) for symbol in (HYPER, STATE, AFTER, T, SIZE)]
+UNARY = sorted(op for op, arity in ARITIES.items() if arity == 1)
+BINARY = sorted(op for op, arity in ARITIES.items() if arity == 2)
 
 
-def compound(inner: st.SearchStrategy[ir.Expr]) -> st.SearchStrategy[ir.Expr]:
-    unary, binary = (sorted(op for op, arity in ARITIES.items() if arity == n) for n in (1, 2))
-    operations = (
-        st.builds(apply, st.sampled_from(unary), inner),
-        st.builds(apply, st.sampled_from(binary), inner, inner),
-        st.builds(apply, st.sampled_from(binary), inner, inner),
-    )
-    comparisons = st.builds(apply, st.sampled_from(sorted(ir.COMPARISONS)), inner, inner)
-    conditions = st.recursive(
-        st.one_of(comparisons, st.just(Ref(FLAG)), st.booleans().map(ir.Truth)),
-        lambda c: st.one_of(
-            st.builds(apply, st.sampled_from([Op.AND, Op.OR]), c, c),
-            st.builds(apply, st.just(Op.NOT), c),
-            st.builds(Select, c, c, c),
-        ),
-        max_leaves=3,
-    )
-    return st.one_of(*operations, st.builds(Select, conditions, inner, inner))
+@st.composite
+def expressions(draw: st.DrawFn, depth: int = 4) -> ir.Expr:
+    """Draw a number made of every operation."""
+    shape = draw(st.sampled_from(["leaf", "unary", "binary", "binary", "select"])) if depth else "leaf"
+    inner = expressions(depth - 1)
+    match shape:
+        case "unary":
+            return apply(draw(st.sampled_from(UNARY)), draw(inner))
+        case "binary":
+            return apply(draw(st.sampled_from(BINARY)), draw(inner), draw(inner))
+        case "select":
+            return Select(draw(conditions(depth - 1)), draw(inner), draw(inner))
+        case _:
+            return draw(st.sampled_from(LEAVES))
 
 
-EXPRESSIONS = st.recursive(numbers(), compound, max_leaves=8)
+@st.composite
+def conditions(draw: st.DrawFn, depth: int) -> ir.Expr:
+    """Draw a truth value."""
+    shape = draw(st.sampled_from(["leaf", "comparison", "joined", "not", "select"])) if depth else "leaf"
+    inner = conditions(depth - 1)
+    match shape:
+        case "comparison":
+            numbers = expressions(depth - 1)
+            return apply(draw(st.sampled_from(sorted(ir.COMPARISONS))), draw(numbers), draw(numbers))
+        case "joined":
+            return apply(draw(st.sampled_from([Op.AND, Op.OR])), draw(inner), draw(inner))
+        case "not":
+            return apply(Op.NOT, draw(inner))
+        case "select":
+            return Select(draw(inner), draw(inner), draw(inner))
+        case _:
+            return draw(st.sampled_from([Ref(FLAG), ir.Truth(True), ir.Truth(False)]))
 
 
 def value(expr: ir.Expr, point: dict[Symbol, Any]) -> Any:
@@ -87,7 +100,7 @@ def value(expr: ir.Expr, point: dict[Symbol, Any]) -> Any:
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
-@given(EXPRESSIONS, st.integers(0, 2**32))
+@given(expressions(), st.integers(0, 2**32))
 def test_values_survive_the_round_trip(expr: ir.Expr, seed: int) -> None:
     bridge = Bridge(RULE)
     try:
@@ -109,7 +122,7 @@ def test_most_expressions_survive() -> None:
     tried, survived = 0, 0
 
     @settings(max_examples=200, deadline=None, derandomize=True, database=None)
-    @given(EXPRESSIONS)
+    @given(expressions())
     def count(expr: ir.Expr) -> None:
         nonlocal tried, survived
         tried += 1
@@ -144,7 +157,8 @@ def test_cube_roots_of_negative_numbers_are_real() -> None:
 
 def test_literals_are_exact() -> None:
     third = Bridge().to_sympy(number(Fraction(1, 3)))
-    assert third == sympy.Rational(1, 3) and third.is_Rational
+    assert third == sympy.Rational(1, 3)
+    assert third.is_Rational
     assert Bridge().from_sympy(third) == number(Fraction(1, 3))
 
 
@@ -167,9 +181,12 @@ def test_assumptions_come_from_roles_and_intervals() -> None:
         found = bridge.symbol(hyper.symbol)
         assert getattr(found, f"is_{expected}") is True
         if expected.startswith("non") or expected == "real":
-            assert found.is_positive is not True and found.is_negative is not True
-    assert bridge.symbol(T).is_integer and bridge.symbol(T).is_positive
-    assert bridge.symbol(TENSOR).is_real and bridge.symbol(TENSOR).is_positive is None
+            assert found.is_positive is not True
+            assert found.is_negative is not True
+    assert bridge.symbol(T).is_integer
+    assert bridge.symbol(T).is_positive
+    assert bridge.symbol(TENSOR).is_real
+    assert bridge.symbol(TENSOR).is_positive is None
     assert Bridge(positive=[TENSOR]).symbol(TENSOR).is_positive
 
 
@@ -190,7 +207,8 @@ def test_names_never_reach_sympy(name: str) -> None:
 def test_reductions_are_opaque_and_come_back() -> None:
     bridge = Bridge()
     found = bridge.to_sympy(apply(Op.SQRT, SQUARES))
-    assert found.is_real and found.is_nonnegative
+    assert found.is_real
+    assert found.is_nonnegative
     assert bridge.from_sympy(found) == apply(Op.SQRT, SQUARES)
     assert bridge.to_sympy(ir.Reduce(ir.Fold.SUM, (Ref(TENSOR),))).is_nonnegative is None
 
@@ -264,4 +282,5 @@ def test_the_form_does_not_follow_the_hash_seed() -> None:
             [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True, timeout=120
         )
         shown.add(done.stdout)
-    assert len(shown) == 1 and "max" in shown.pop()
+    assert len(shown) == 1
+    assert "max" in shown.pop()

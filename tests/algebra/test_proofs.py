@@ -36,7 +36,8 @@ def rule_of(text: str) -> Rule:
     source = SourceFile("r.opt", text)
     tree, problems = parse(source)
     rule, more = resolve(source, tree)
-    assert rule is not None and not [*problems, *more]
+    assert rule is not None
+    assert not [*problems, *more]
     return rule
 
 
@@ -163,7 +164,8 @@ def test_substitution_is_simultaneous_and_keeps_sharing() -> None:
         expr = Apply(Op.MUL, (expr, expr))
     changed = substitute(expr, {x: Ref(g)})
     assert symbols_read(changed) == [g]
-    assert isinstance(changed, Apply) and changed.args[0] is changed.args[1]
+    assert isinstance(changed, Apply)
+    assert changed.args[0] is changed.args[1]
 
 
 def test_intermediates_are_written_out() -> None:

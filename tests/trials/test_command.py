@@ -26,6 +26,7 @@ class Printed:
 
     @property
     def text(self) -> str:
+        """What was printed."""
         file = self.console.file
         assert isinstance(file, io.StringIO)
         return file.getvalue()
@@ -74,9 +75,7 @@ def test_without_a_compiler_it_runs_on_numpy_and_says_so(monkeypatch: pytest.Mon
 
 def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, printed: Printed, tmp_path: Path) -> None:
     broken = tmp_path / "broken-cc"
-    broken.write_text(
-        '#!/bin/sh\n[ "$1" = --version ] && echo broken 1.0 && exit 0\necho no luck\nexit 1\n', encoding="utf-8"
-    )
+    broken.write_text('#!/bin/sh\n[ "$1" = --version ] && echo broken 1.0\n', encoding="utf-8")
     broken.chmod(0o755)
     monkeypatch.setenv("OPTDSL_CC", str(broken))
     assert command.run("adam", "booth", 10, console=printed.console)
@@ -90,6 +89,17 @@ def test_a_rule_on_standard_input(monkeypatch: pytest.MonkeyPatch, printed: Prin
     monkeypatch.setattr(sys, "stdin", io.StringIO(ADAM.read_text(encoding="utf-8")))
     assert command.run("-", "booth", 10, target="numpy", console=printed.console)
     assert printed.text.startswith("Adam on NumPy\n")
+
+
+def test_code_that_could_not_be_kept_is_not_pointed_to(
+    monkeypatch: pytest.MonkeyPatch, printed: Printed, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OPTDSL_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    (tmp_path / "file").write_text("in the way of a folder", encoding="utf-8")
+    fresh = tmp_path / "fresh.opt"
+    fresh.write_text(ADAM.read_text(encoding="utf-8") + "# unlike any that was loaded before\n", encoding="utf-8")
+    assert command.run(str(fresh), "booth", 10, target="numpy", console=printed.console)
+    assert "generated code: not kept" in printed.text
 
 
 @pytest.mark.parametrize("on", ["rosenbrock", "digits"])
@@ -135,16 +145,8 @@ def test_wrong_usage(settings: dict[str, object], message: str, printed: Printed
 
 
 def test_options_are_read_as_python_values() -> None:
-    options = [
-        "lr=1e-3",
-        "amsgrad=True",
-        "nesterov=false",
-        "betas=0.9,0.99",
-        "beta=(0.5, 1)",
-        "c=[2]",
-        "clip_norm=none",
-    ]
-    assert parse_options([*options, "nonfinite=skip", "t0=inf"]) == {
+    numbers, words = ["lr=1e-3", "t0=inf"], ["amsgrad=True", "nesterov=false", "clip_norm=none", "nonfinite=skip"]
+    assert parse_options([*numbers, *words, "betas=0.9,0.99", "beta=(0.5, 1)", "c=[2]"]) == {
         "lr": 1e-3,
         "amsgrad": True,
         "nesterov": False,

@@ -1,0 +1,1 @@
+"""Tests of the bridge to SymPy, its limits and its proofs."""

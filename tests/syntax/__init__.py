@@ -1,0 +1,1 @@
+"""Tests of the way from text to the surface tree."""

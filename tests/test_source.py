@@ -1,0 +1,51 @@
+"""Places in a text."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optdsl.source import SourceFile, Span
+
+TEXTS = st.text(st.sampled_from("ab\n\r\té😀\ufeff"), max_size=40)
+
+
+def test_lines_and_columns_count_from_one() -> None:
+    source = SourceFile("a.opt", "ab\nc\n")
+    assert [tuple(source.position(offset)) for offset in range(6)] == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1)]
+
+
+def test_columns_count_characters() -> None:
+    assert SourceFile("a.opt", "é😀x").position(2) == (1, 3)
+
+
+def test_a_line_has_no_end() -> None:
+    source = SourceFile("a.opt", "ab\r\ncd\n")
+    assert [source.line(number) for number in (1, 2, 3)] == ["ab", "cd", ""]
+
+
+def test_a_snippet_is_the_text_of_a_span() -> None:
+    assert SourceFile("a.opt", "ab\ncd").snippet(Span(1, 4)) == "b\nc"
+
+
+def test_a_byte_order_mark_belongs_to_no_line() -> None:
+    source = SourceFile("a.opt", "\ufeffab\nc")
+    assert source.line(1) == "ab"
+    assert [tuple(source.position(offset)) for offset in range(5)] == [(1, 1), (1, 1), (1, 2), (1, 3), (2, 1)]
+
+
+def test_an_empty_text_has_one_line() -> None:
+    source = SourceFile("a.opt", "")
+    assert source.position(0) == (1, 1)
+    assert source.line(1) == ""
+
+
+@given(TEXTS)
+def test_a_position_leads_back_to_its_offset(text: str) -> None:
+    source = SourceFile("a.opt", text)
+    for offset in range(int(text.startswith("\ufeff")), len(text)):
+        line, column = source.position(offset)
+        before = [len(part) + 1 for part in text.split("\n")[: line - 1]]
+        assert sum(before) + column - 1 + (line == 1 and text.startswith("\ufeff")) == offset
+        if text[offset] not in "\r\n":
+            assert source.line(line)[column - 1] == text[offset]
