@@ -77,17 +77,18 @@ def _watch(function: Callable[[], Answer], seconds: float) -> Callable[[FrameTyp
     """Return a trace function that raises once the time is up.
 
     At first it raises in frames of SymPy, mpmath and the module of `function` only, then in any. Garbage collection and
-    weak references call functions at any moment, and an exception raised in one of those is printed and lost.
+    weak references call functions at any moment, and an exception raised in one of those is printed and lost. It never
+    raises in this module, which would be while it tidies up.
     """
     deadline = time.monotonic() + seconds
     own = getattr(function, "__module__", None)
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
         late = time.monotonic() - deadline
-        if late >= 0:
-            name = frame.f_globals.get("__name__", "")
-            if late > _GRACE or name == own or name.partition(".")[0] in ("sympy", "mpmath"):
-                raise _Expired
+        name = frame.f_globals.get("__name__", "")
+        welcome = late > _GRACE or name == own or name.partition(".")[0] in ("sympy", "mpmath")
+        if late >= 0 and welcome and name != __name__:
+            raise _Expired
         return trace
 
     return trace
@@ -111,9 +112,10 @@ def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
     except _Expired:
         raise TimedOut(f"no answer in {seconds:g} s") from None
     finally:
+        # In this order: no signal after the first call, no tracing after the second, and neither runs traceable code.
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
         sys.settrace(previous)
+        signal.signal(signal.SIGALRM, handler)
         if delay:
             left = delay - (time.monotonic() - started)
             signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), interval)

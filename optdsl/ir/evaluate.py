@@ -93,8 +93,8 @@ _FLOAT_OPS: dict[Op, Callable[..., Any]] = {
 }
 
 
-class _Lists:
-    """Element operations over lists of numbers, one number at a time."""
+class Lists:
+    """Element operations over lists of numbers, one number at a time: what subclasses do to scalars."""
 
     def scalar(self, op: Op, args: tuple[Scalar, ...]) -> Scalar:
         raise NotImplementedError
@@ -126,7 +126,7 @@ class _Lists:
         raise NotImplementedError
 
 
-class Floats(_Lists):
+class Floats(Lists):
     """Python floats: IEEE float64 for scalars and elements."""
 
     def literal(self, value: Fraction | float) -> float:
@@ -136,8 +136,14 @@ class Floats(_Lists):
         return _FLOAT_OPS[op](*args)
 
 
-class Digits(_Lists):
-    """mpmath numbers of a stated number of decimal digits; a value that isn't real is NaN."""
+class Digits(Lists):
+    """mpmath numbers of a stated number of decimal digits.
+
+    A value that isn't real is NaN, and so is one beyond 2^2000, far outside any float: the `exp` of it would need as
+    many digits as it counts.
+    """
+
+    LARGEST = 2000
 
     def __init__(self, digits: int = 50) -> None:
         import mpmath
@@ -171,7 +177,10 @@ class Digits(_Lists):
         result = self._functions.get(op, _FLOAT_OPS[op])(*args)
         if isinstance(result, bool):
             return result
-        return result if isinstance(result, self.context.mpf) else self.context.nan
+        if not isinstance(result, self.context.mpf):
+            return self.context.nan
+        huge = self.context.isfinite(result) and self.context.mag(result) > self.LARGEST
+        return self.context.nan if huge else result
 
     def _divide(self, a: Scalar, b: Scalar) -> Scalar:
         if b != 0:

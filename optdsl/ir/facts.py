@@ -103,10 +103,11 @@ class Facts:
                 value = self.decide(inner)
                 return None if value is None else not value
             case ir.Apply(ir.Op.AND, (left, right)):
-                return _both(self.decide(left), lambda: self.assume(left, True).decide(right))
+                answer = _both(self.decide(left), lambda: self.assume(left, True).decide(right))
+                return self.others.get(condition) if answer is None else answer
             case ir.Apply(ir.Op.OR, (left, right)):
                 answer = _both(_not(self.decide(left)), lambda: _not(self.assume(left, False).decide(right)))
-                return _not(answer)
+                return self.others.get(condition) if answer is None else _not(answer)
             case ir.Select(inner, chosen, other):
                 first = self.decide(inner)
                 if first is not None:
@@ -139,9 +140,9 @@ class Facts:
             case ir.Apply(ir.Op.OR, (left, right)) if not holds:
                 return self.assume(left, False).assume(right, False)
             case ir.Apply(ir.Op.AND, (left, right)):
-                return self._remaining(left, right, True)
+                return self._remaining(condition, left, right, True)
             case ir.Apply(ir.Op.OR, (left, right)):
-                return self._remaining(left, right, False)
+                return self._remaining(condition, left, right, False)
             case ir.Select(inner, chosen, other):
                 value = self.decide(inner)
                 if value is not None:
@@ -154,13 +155,13 @@ class Facts:
         values = self.ranges.get(name, ANY).narrowed(op if holds else _NEGATED[op], bound)
         return replace(self, ranges={**self.ranges, name: values})
 
-    def _remaining(self, left: ir.Expr, right: ir.Expr, neutral: bool) -> Facts:
-        """Return what follows where `left and right` fails, or `left or right` holds, if one side is known."""
+    def _remaining(self, condition: ir.Expr, left: ir.Expr, right: ir.Expr, neutral: bool) -> Facts:
+        """Return what follows where `left and right` fails, or `left or right` holds."""
         if self.decide(left) is neutral:
             return self.assume(right, not neutral)
         if self.decide(right) is neutral:
             return self.assume(left, not neutral)
-        return self
+        return replace(self, others={**self.others, condition: not neutral})
 
 
 def _not(value: bool | None) -> bool | None:

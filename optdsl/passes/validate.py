@@ -17,9 +17,9 @@ from functools import cache
 from typing import Any
 
 from optdsl.ir import nodes as ir
-from optdsl.ir.evaluate import Digits, Floats, constant, defaults, evaluate, initial_states, step
+from optdsl.ir.evaluate import Digits, Floats, Lists, constant, defaults, evaluate, initial_states, step
 from optdsl.ir.kernel import Kernel, run, symbols
-from optdsl.ir.nodes import Expr, Fold, Op, Role, Rule
+from optdsl.ir.nodes import Expr, Op, Role, Rule
 
 UNIT = 2.0**-53
 POINTS = 6
@@ -94,7 +94,7 @@ class Term:
     size: Any
 
 
-class Terms:
+class Terms(Lists):
     """50-digit arithmetic that carries, beside each value, the Σ|terms| by which its rounding error is judged."""
 
     def __init__(self) -> None:
@@ -125,29 +125,6 @@ class Terms:
         # For other operations the relative sizes of the arguments add up to that of the result.
         relative = sum((size / abs(value) if value != 0 else 1) for size, value in zip(sizes, values, strict=True))
         return abs(result) * max(relative, 1)
-
-    def elements(self, op: Op, args: tuple[Any, ...], size: int) -> list[Any]:
-        columns = [arg if isinstance(arg, list) else [arg] * size for arg in args]
-        return [self.scalar(op, row) for row in zip(*columns, strict=True)]
-
-    def select(self, condition: list[bool], chosen: Any, other: Any, size: int) -> list[Any]:
-        chosen, other = self.spread(chosen, size), self.spread(other, size)
-        return [a if c else b for c, a, b in zip(condition, chosen, other, strict=True)]
-
-    def spread(self, value: Any, size: int) -> list[Any]:
-        return value if isinstance(value, list) else [value] * size
-
-    def fold(self, fold: Fold, args: tuple[list[Any], ...]) -> Term:
-        total = self.literal(-math.inf if fold is Fold.AMAX else Fraction(0))
-        for row in zip(*args, strict=True):
-            match fold:
-                case Fold.SUM:
-                    total = self.scalar(Op.ADD, (total, row[0]))
-                case Fold.DOT:
-                    total = self.scalar(Op.ADD, (total, self.scalar(Op.MUL, row)))
-                case Fold.AMAX:
-                    total = self.scalar(Op.MAX, (total, row[0]))
-        return total
 
 
 def validate(kernel: Kernel, domain: Domain, conditions: tuple[Expr, ...]) -> str:

@@ -22,7 +22,7 @@ def imports(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             found.add((node.module or "").split(".")[0])
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
-            found |= {arg.value.split(".")[0] for arg in node.args if isinstance(arg, ast.Constant)}
+            found |= {str(arg.value).split(".")[0] for arg in node.args if isinstance(arg, ast.Constant)}
     return found
 
 

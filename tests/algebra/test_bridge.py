@@ -52,8 +52,9 @@ def apply(op: Op, *args: ir.Expr) -> ir.Expr:
     return Apply(op, args)
 
 
-LEAVES = [number(Fraction(value)) for value in ("0", "1", "2", "0.3", "0.999")]
+LEAVES: list[ir.Expr] = [number(Fraction(value)) for value in ("0", "1", "2", "0.3", "0.999")]
 LEAVES += [Ref(symbol) for symbol in (HYPER, STATE, AFTER, T, SIZE)]
+TRUTHS: list[ir.Expr] = [Ref(FLAG), ir.Truth(True), ir.Truth(False)]
 UNARY = sorted(op for op, arity in ARITIES.items() if arity == 1)
 BINARY = sorted(op for op, arity in ARITIES.items() if arity == 2)
 
@@ -90,7 +91,7 @@ def conditions(draw: st.DrawFn, depth: int) -> ir.Expr:
         case "select":
             return Select(draw(inner), draw(inner), draw(inner))
         case _:
-            return draw(st.sampled_from([Ref(FLAG), ir.Truth(True), ir.Truth(False)]))
+            return draw(st.sampled_from(TRUTHS))
 
 
 def value(expr: ir.Expr, point: dict[Symbol, Any]) -> Any:

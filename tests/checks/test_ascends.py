@@ -82,7 +82,7 @@ def test_rules_that_do_not_climb(text: str, find: Find) -> None:
 
 
 def test_rounding_alone_is_no_ascent(find: Find) -> None:
-    # Over the reals this is x - 1e-30*g; in floats the quotient is 1 + 2^-52 and the step turns around.
+    # Over the reals this is x - 1e-30*g; in floats (1/49)*49 - 1 is -1.1e-16, and the step turns around.
     text = rule("x - g*(1e-30 - ((1/49)*49 - 1)*-1*1e3)")
     assert find(text, "ascends") == []
 

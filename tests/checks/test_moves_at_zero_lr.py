@@ -61,7 +61,7 @@ def test_moving_at_a_later_step(find: Find) -> None:
         rule("x - lr*g - 0.01*x", rate="lr = 0.1 in (0, inf)"),
         rule("x - rate*g - 0.01*x", rate="rate = 0.1"),
         rule("x - lr*g - decay*x", rate="lr = 0.1 in [0, inf)\n  decay = lr/10"),
-        rule("(x + 0.1) - 0.1 - lr*g"),
+        rule("(x + 0.001) - 0.001 - lr*g"),
         rule("x*(1/49)*49 - lr*g"),
     ],
     ids=[

@@ -88,7 +88,9 @@ def test_a_decision_never_contradicts_the_values(
 def test_what_is_assumed_is_never_denied(condition: ir.Expr, holds: bool) -> None:
     """Unless nothing satisfies it, an assumed condition is not decided the other way."""
     facts = Facts().assume(condition, holds)
-    points = [{"a": a, "b": b, "p": p, "q": q} for a in VALUES for b in VALUES for p in (True, False) for q in (True, False)]
+    points = [
+        {"a": a, "b": b, "p": p, "q": q} for a in VALUES for b in VALUES for p in (True, False) for q in (True, False)
+    ]
     if any(constant(condition, point) == holds for point in points):
         assert facts.decide(condition) in (holds, None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.syntax.support import brief, expression, slugs
+from .support import brief, expression, slugs
 
 PRECEDENCE = {
     "a - b - c": "((a - b) - c)",
@@ -59,7 +59,20 @@ def test_every_comparison_is_read(operator: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a < b < c", "a == b == c", "1 + if a then b else c", "a not b", "+a", "a ** b", "a b", "(a", "f(a,)", "a'b", "1a"]
+    "text",
+    [
+        "a < b < c",
+        "a == b == c",
+        "1 + if a then b else c",
+        "a not b",
+        "+a",
+        "a ** b",
+        "a b",
+        "(a",
+        "f(a,)",
+        "a'b",
+        "1a",
+    ],
 )
 def test_what_is_no_expression(text: str) -> None:
     assert "syntax" in slugs(f"rule R(x, g)\nupdate\n  x' = {text}\n")

@@ -14,7 +14,9 @@ GRAMMAR = files("optdsl.syntax").joinpath("grammar.lark").read_text(encoding="ut
 
 
 def test_the_grammar_has_no_collisions() -> None:
-    pytest.importorskip("interegular", reason="Lark finds collisions of terminals with interegular, which is not installed")
+    pytest.importorskip(
+        "interegular", reason="Lark finds collisions of terminals with interegular, which is not installed"
+    )
     Lark(GRAMMAR, parser="lalr", lexer="basic", start=list(STARTS), strict=True)
 
 

@@ -9,7 +9,8 @@ from optdsl.ir.nodes import Rule
 from optdsl.source import SourceFile
 from optdsl.syntax.layout import comments, logical_lines
 from optdsl.syntax.parser import parse
-from tests.syntax.support import RULE, analysed, slugs
+
+from .support import RULE, analysed, slugs
 
 FULL = """\
 # before the rule
@@ -125,7 +126,7 @@ def test_the_same_rule_laid_out_otherwise(text: str) -> None:
 
 def test_places_are_right_after_a_byte_order_mark() -> None:
     checked = analysed("\ufeffrule R(x, gg gg)\n")
-    assert [checked.source.position(problem.span[0]) for problem in checked.problems][0] == (1, 14)
+    assert checked.source.position(checked.problems[0].span[0]) == (1, 14)
 
 
 def test_a_section_may_be_empty_of_nothing_but_update() -> None:

@@ -13,7 +13,8 @@ from optdsl import bundled
 from optdsl.source import SourceFile
 from optdsl.syntax import ast
 from optdsl.syntax.parser import parse
-from tests.syntax.support import expression, stripped
+
+from .support import expression, stripped
 
 LEAVES = st.sampled_from(["a", "m'", "β₁", "1", "2.5e-3", "inf", "true", "λ′"])
 
@@ -85,5 +86,7 @@ def test_the_spans_of_the_bundled_rules(name: str) -> None:
     tree, problems = parse(source)
     assert not problems
     assert check_spans(source, tree) > 3
-    for entry in (*tree.hypers, *tree.states):
-        assert source.snippet(entry.span).startswith(entry.name.text)
+    for span, name in [(entry.span, entry.name.text) for entry in tree.hypers] + [
+        (entry.span, entry.name.text) for entry in tree.states
+    ]:
+        assert source.snippet(span).startswith(name)

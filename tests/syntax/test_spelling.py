@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from optdsl.syntax.names import is_valid, spell
-from tests.syntax.support import analysed, expression, slugs, stripped
+
+from .support import analysed, expression, slugs, stripped
 
 SAME = {
     "β₁·m + (1 − β₁)·g²": "beta1*m + (1 - beta1)*g^2",
@@ -52,8 +53,8 @@ def test_a_whole_rule_in_signs_is_the_rule_in_ascii() -> None:
         "  m′ = β₁·m + (1 − β₁)·g²\n  θ′ = θ − η·m′/(√m′ + ε)\n"
     )
     ascii_form = (
-        "rule Adam(theta, g)\nhyper\n  eta = 1e-3 in [0, inf)\n  beta1 = 0.9 in [0, 1)\n  epsilon = 1e-8\nstate\n  m = 0\n"
-        "update\n  m' = beta1*m + (1 - beta1)*g^2\n  theta' = theta - eta*m'/(sqrt(m') + epsilon)\n"
+        "rule Adam(theta, g)\nhyper\n  eta = 1e-3 in [0, inf)\n  beta1 = 0.9 in [0, 1)\n  epsilon = 1e-8\nstate\n"
+        "  m = 0\nupdate\n  m' = beta1*m + (1 - beta1)*g^2\n  theta' = theta - eta*m'/(sqrt(m') + epsilon)\n"
     )
     assert analysed(signs).rule == analysed(ascii_form).rule
     assert analysed(signs).rule is not None

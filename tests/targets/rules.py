@@ -50,7 +50,6 @@ EXACT: dict[str, str] = {
     ),
     "scalar-states": _rule("p' = p*0.9; q' = q + p; x' = x - lr*p'*q*g/(1 - p')", "p: scalar = 1; q: scalar = lr"),
     "scalar-swap": _rule("p' = q; q' = p; x' = x - p*g + q'", "p: scalar = 1; q: scalar = lr"),
-    "storage": _rule("m' = 0.9*m + g; x' = x - lr*m'", "m: f32 = 0"),
     # States that exist only sometimes.
     "conditional": _rule(
         "m' = m + g; b' = b*0.5 + g; u = if flag then m' else g; w = if k > 2 then b' + u else u; x' = x - lr*w",
@@ -128,7 +127,7 @@ FOLDS: dict[str, str] = {
     "parameter-after": _rule("c' = c + sum(x'); x' = x - g", "c: scalar = 0"),
     "tensor-rate-state": _rule("d' = max(d, amax(abs(g))); s' = s + d*g; x' = x - d'*s'", "d: scalar = 1; s = 0"),
     "condition-in-fold": _rule("c = sum(if g > 0 then x else 0); n = amax(where(x < 0, g, -1)); x' = x - c + n"),
-    "fold-of-scalar": _rule("c = sum(lr); n = amax(t); d = dot(k, g); x' = x - c*n + d"),
+    "fold-of-scalars": _rule("c = sum(k + 0*g); n = amax(t + g*0); d = dot(k + g*0, g); x' = x - c*n + d"),
     "fold-only-when": _rule("c = if flag then sum(g) else 1; x' = x - c*g"),
     "size-and-fold": _rule("x' = x - sum(g)/size(x) + size(x)"),
     "constant-state": _rule("m' = m; c = sum(m); k0' = k; x' = x - c*g", "m = 2; k0: scalar = 0"),

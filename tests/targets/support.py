@@ -184,11 +184,11 @@ def ulps(left: Array, right: Array) -> Array:
     whole = np.dtype(f"i{left.dtype.itemsize}")
 
     def place(values: Array) -> Array:
-        bits = values.view(whole).astype(object)
+        bits = np.atleast_1d(values).view(whole).astype(object)
         return np.where(bits < 0, -(bits + 2 ** (8 * whole.itemsize - 1)), bits)
 
     distance = np.abs(place(left) - place(right))
-    nan = np.isnan(left), np.isnan(right)
+    nan = np.isnan(np.atleast_1d(left)), np.isnan(np.atleast_1d(right))
     return np.where(nan[0] & nan[1], 0, np.where(nan[0] | nan[1], 2**64, distance))
 
 
