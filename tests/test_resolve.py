@@ -243,6 +243,8 @@ PRESENT = [
     ("momentum > 0", "if momentum != 0 then b' else g"),
     ("momentum > 0", "if 0 < momentum then b else g"),
     ("momentum >= 0", "b'"),
+    ("momentum != 0", "if momentum >= 0 then g else b'"),
+    ("momentum != 0", "if momentum < 0 then b' else g"),
     ("nesterov", "if nesterov then b' else g"),
     ("not nesterov", "if nesterov then g else b'"),
     ("nesterov == true", "if nesterov then b' else g"),

@@ -120,6 +120,7 @@ class _Library:
         with writer.block("enum {", "};"):
             writer.line(f"SLOTS = {max(len(k.slots) for k in self.kernels)},  /* scalars */")
             writer.line(f"SUMS = {self._sums()},  /* reductions of a pass */")
+            writer.line(f"REDUCTIONS = {int(self._reduces())},  /* whether there are any */")
             writer.line(f"PHASES = {self._phases()},  /* passes over the elements */")
             writer.line(f"TENSOR_STATES = {sum(not state.scalar for state in self.rule.states)},")
             writer.line(f"SCALAR_STATES = {sum(state.scalar for state in self.rule.states)},")
@@ -150,11 +151,14 @@ class _Library:
         """The most reductions a phase has; at least 1, because C has no empty arrays."""
         return max(1, *(len(phase.reductions) for kernel in self.program.kernels for phase in kernel.phases))
 
+    def _reduces(self) -> bool:
+        return any(phase.reductions for kernel in self.program.kernels for phase in kernel.phases)
+
     def _own_scalars(self) -> bool:
         """Whether scalars differ between tensors that share hyperparameters and step number."""
         read = {s for kernel in self.program.kernels for let in kernel.lets() for s in symbols(let.value)}
         sized = any(symbol.role is Role.SIZE for symbol in read)
-        return sized or self._phases() > 1 or any(state.scalar for state in self.rule.states)
+        return sized or self._reduces() or any(state.scalar for state in self.rule.states)
 
     def _dispatch(self, signature: str, call: str) -> None:
         with self.writer.block(f"{signature} {{", "}"), self.writer.block("switch (row[VARIANT]) {", "}"):

@@ -158,11 +158,14 @@ class _Function:
         plan = allocate(body)
         self.numbers, self.masks = max(self.numbers, plan.numbers), max(self.masks, plan.masks)
         with self.writer.block(self._loop(phase, plan)):
+            start = len(self.writer.lines)
             printer = _Printer(self, plan.names, lowering.labels)
             printer.block(body)
             for home, value in lowering.stored:
                 if printer.place(value) != printer.place(home):
                     self.writer.line(f"np.copyto({printer.place(home)}, {printer.place(value)})")
+            if all(line.lstrip().startswith("#") for line in self.writer.lines[start:]):
+                self.writer.line("pass")
 
     def _loop(self, phase: Phase, plan: Plan) -> str:
         """Return the line that opens the loop over the blocks."""
@@ -341,8 +344,6 @@ class _Printer:
             self._item(item)
         for note in block.notes.get(len(block.items), ()):
             self.writer.line(f"# {note}")
-        if not block.items:
-            self.writer.line("pass")
 
     def _item(self, item: Step | Copy | Choice | Instruction) -> None:
         match item:
@@ -370,11 +371,19 @@ class _Printer:
                     self.writer.line(f"np.copyto({self.out(result)}, {self.place(source)})")
                     self._bind(result)
             case Choice(condition, then, other, _):
-                with self.writer.block(f"if {condition}:"):
-                    self.block(then)
-                if other.items:
-                    with self.writer.block("else:"):
-                        self.block(other)
+                self._arm(f"if {condition}:", then)
+                self._arm("else:", other)
+
+    def _arm(self, opening: str, block: Block) -> None:
+        """Print an arm of a branch; one that finds its value in place already has nothing to do."""
+        lines = self.writer.lines
+        with self.writer.block(opening):
+            start = len(lines)
+            self.block(block)
+            if len(lines) == start:
+                self.writer.line("pass")
+        if lines[-1].strip() == "pass" and opening == "else:":
+            del lines[-2:]
 
     @property
     def variables(self) -> set[int]:

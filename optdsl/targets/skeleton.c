@@ -109,7 +109,7 @@ typedef struct {
     double *partial; /* what its blocks leave, SUMS each */
 } step_$S;
 
-/* Rules of one pass: each thread takes an equal share of all elements. */
+/* Rules without reductions: each thread takes an equal share of all elements. */
 static void share_$S(void *context, int64_t k, int64_t threads) {
     const step_$S *s = context;
     const int64_t from = split_of(s->elements, k, threads), to = split_of(s->elements, k + 1, threads);
@@ -163,8 +163,8 @@ int optdsl_step_$S(int64_t rows, const int64_t *table, int64_t threads) {
     }
     double *scalars = malloc((size_t)(rows + 1) * (SLOTS + 1) * sizeof *scalars);
     s.c = malloc((size_t)(rows + 1) * sizeof *s.c);
-    if (PHASES > 1) s.partial = malloc((size_t)(longest / BLOCK + 1) * SUMS * sizeof *s.partial);
-    if (!scalars || !s.c || (PHASES > 1 && !s.partial)) {
+    if (REDUCTIONS) s.partial = malloc((size_t)(longest / BLOCK + 1) * SUMS * sizeof *s.partial);
+    if (!scalars || !s.c || (REDUCTIONS && !s.partial)) {
         free(scalars), free(s.c), free(s.partial);
         return 1;
     }
@@ -177,7 +177,7 @@ int optdsl_step_$S(int64_t rows, const int64_t *table, int64_t threads) {
             prologue(row, s.c[r]);
         }
     }
-    if (PHASES == 1) {
+    if (!REDUCTIONS) {
         parallel(share_$S, &s, worthwhile(s.elements, threads));
     } else {
         parallel(whole_$S, &s, worthwhile(s.elements, threads));

@@ -43,7 +43,13 @@ OPTIONS: dict[str, list[dict[str, float]]] = {
     "flux/amsgrad": TWO_BETAS,
     "flux/nadam": TWO_BETAS,
     "flux/adamw": [*TWO_BETAS, {"decay": 0.01}, {"eta": 0.05, "decay": 0.1}],
-    "lion": [{}, {"lr": 0.01}, {"lr": 0.01, "weight_decay": 0.3}, {"beta1": 0.5, "beta2": 0.8}, {"beta1": 0.0, "beta2": 0.0}],
+    "lion": [
+        {},
+        {"lr": 0.01},
+        {"lr": 0.01, "weight_decay": 0.3},
+        {"beta1": 0.5, "beta2": 0.8},
+        {"beta1": 0.0, "beta2": 0.0},
+    ],
 }
 CASES = [
     pytest.param(rule, options, id="-".join([rule, *(f"{name}={value:g}" for name, value in options.items())]))

@@ -32,7 +32,7 @@ CASES, ARRAYS = record.recorded()
 def run_ours(case: Any, target: str, state: str | None = None) -> Array:
     """Run a case with the bundled rule; return its rows (16, 18), as `record_torch.run_torch` does."""
     plan = record.scenario()
-    parameters: dict[str, Array] = plan.start
+    parameters: dict[str, Any] = plan.start
     groups = [{"params": {n: parameters[n] for n in names}, "lr": case.lr * f} for names, f in plan.groups]
     optimizer = load(case.rule, target)(groups, **case.options)
     rows = []
@@ -41,9 +41,11 @@ def run_ours(case: Any, target: str, state: str | None = None) -> Array:
             optimizer.param_groups[plan.lr_change_group]["lr"] *= plan.lr_change_factor
         optimizer.step(gradients)
         if step in plan.recorded_steps:
-            shown = parameters
+            shown = dict(parameters)
             if state is not None:
-                shown = {n: optimizer.state[n][state] if n in optimizer.state else 0 * parameters[n] for n in parameters}
+                shown = {
+                    n: optimizer.state[n][state] if n in optimizer.state else 0 * parameters[n] for n in parameters
+                }
             rows.append(record.pack(shown))
     return np.stack(rows)
 

@@ -111,7 +111,7 @@ def test_there_are_enough_mutations() -> None:
 DEFS = "".join(f"def f{i}(a) = f{i - 1}(a) + f{i - 1}(a)\n" for i in range(1, 60))
 CHAIN = "".join(f"  a{i + 1} = a{i} + g\n" for i in range(1000))
 SHORT_CHAIN = "".join(f"  a{i + 1} = a{i} + g\n" for i in range(150))
-CHOICES = "".join(f"  a{i + 1} = if h{i} then a{i} else -a{i}\n" for i in range(60))
+CHOICES = "".join(f"  a{i + 1} = if h{i} then a{i} else -a{i}\n" for i in range(40))
 
 HOSTILE = {
     "brackets": HEAD + "update\n  x' = " + "(" * 100_000 + "x" + ")" * 100_000 + "\n",
@@ -133,6 +133,7 @@ HOSTILE = {
     "exponential-functions": HEAD + "def f0(a) = a\n" + DEFS + "update\n  x' = f59(x)\n",
     "exponential-functions-unused": HEAD + "def f0(a) = a\n" + DEFS + "update\n  x' = x\n",
     "exponential-blends": HEAD + "update\n  x' = " + "lerp(" * 60 + "x" + ", 1, 2)" * 60 + "\n",
+    "exponential-blends-within-a-norm": HEAD + "update\n  x' = x*norm(" + "lerp(" * 60 + "x" + ", 1, 2)" * 60 + ")\n",
     "exponential-powers": "rule R(x, g)\nhyper\n  lr = " + "(" * 30 + "2" + "^64)" * 30 + "\nupdate\n  x' = x - lr*g\n",
     "deep-functions": HEAD + "def f0(a) = a\n" + "".join(f"def f{i}(a) = f{i - 1}(a) + 1\n" for i in range(1, 390))
     + "update\n  x' = f389(x)\n",
@@ -162,8 +163,8 @@ HOSTILE = {
     "many-duplicates": HEAD + "update\n" + "  a = g\n" * 380 + "  x' = x\n",
     "many-conditions": HEAD + "state\n" + "".join(f"  s{i} = 0 when lr > {i}\n" for i in range(100))
     + "update\n  x' = x\n",
-    "many-cases": "rule R(x, g)\nhyper\n" + "".join(f"  h{i} = true\n" for i in range(60)) + "state\n  m = 0 when "
-    + " and ".join(f"h{i}" for i in range(60)) + "\nupdate\n  a0 = g\n" + CHOICES + "  m' = m\n  x' = x - a60\n",
+    "many-cases": "rule R(x, g)\nhyper\n" + "".join(f"  h{i} = true\n" for i in range(40)) + "state\n  m = 0 when "
+    + " and ".join(f"h{i}" for i in range(40)) + "\nupdate\n  a0 = g\n" + CHOICES + "  m' = m\n  x' = x - a40\n",
     "unclosed-doc-lines": HEAD + 'update\n  "\n' * 390,
     "sections": "update\n" * 20_000,
     "rules": "rule R(x, g)\n" * 4_000,

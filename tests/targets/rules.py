@@ -33,7 +33,9 @@ EXACT: dict[str, str] = {
     "parameter-before-and-after": _rule("z' = x; y' = x'; x' = x - lr*g + 0.5*(z - y)", "z = x; y = 0"),
     "old-and-new": _rule("m' = 0.9*m + g; v' = 0.5*v + m; x' = x - lr*(m' - m) - v'*v", "m = 0; v = 0.25"),
     "crossed": _rule("m' = m + v; v' = m - v; d = m'*v - v'*m; x' = x - lr*(d + g)", "m = x; v = 1"),
-    "crossed-select": _rule("m' = if g > 0 then v else m; v' = if g > 0 then m else v; x' = x - lr*m*v'", "m = x; v = 1"),
+    "crossed-select": _rule(
+        "m' = if g > 0 then v else m; v' = if g > 0 then m else v; x' = x - lr*m*v'", "m = x; v = 1"
+    ),
     "select-of-old-after-new": _rule("m' = m*g + 1; x' = if m' > m then m else x - m'", "m = 0"),
     "aliases": _rule("d = g; e = x; o = m; m' = d + o; n = m'; x' = e - lr*n*o", "m = 1"),
     "parameter-is-state": _rule("m' = m + g; x' = m'", "m = x"),
@@ -43,7 +45,9 @@ EXACT: dict[str, str] = {
     "gradient-unread": _rule("m' = m + x; x' = x - lr*m", "m = 0"),
     "gradient-kept": _rule("m' = g; x' = x - lr*(g - m)", "m = 0"),
     # Constant states, first values.
-    "constant-states": _rule("a' = a; b' = 0; c' = 1 - lr; d' = t; x' = x - a*b - c*g + d", "a = x; b = 1; c = 0; d = 0"),
+    "constant-states": _rule(
+        "a' = a; b' = 0; c' = 1 - lr; d' = t; x' = x - a*b - c*g + d", "a = x; b = 1; c = 0; d = 0"
+    ),
     "first-values": _rule(
         "a' = a + g; b' = b*g; c' = c - g; d' = d + c'; e' = -e; x' = x - lr*(a' + b' + c' + d' + e')",
         "a = x; b = lr; c = x*x + lr; d = if x > 0 then lr else -lr; e = max(x, k)/3",
@@ -70,10 +74,14 @@ EXACT: dict[str, str] = {
         "m = 0",
     ),
     "logic-with-scalars": _rule(
-        "big = t > 2; p = g > 0 and big; q = flag or not (x < k and big); x' = if p then x - lr else if q then g else lr"
+        "big = t > 2; p = g > 0 and big; q = flag or not (x < k and big);"
+        "x' = if p then x - lr else if q then g else lr"
     ),
     "nested": _rule("x' = if g > 1 then (if x > 0 then lr else k) elif g < -1 then g*x elif x == 0 then 7 else -g"),
-    "where": _rule("p = where(g > 0, lr, 2*lr); q = where(x < 0 or g < 0, x, 1); x' = x - p*q*where(not (g > x), g, x)"),
+    "where": _rule(
+        "p = where(g > 0, lr, 2*lr); q = where(x < 0 or g < 0, x, 1); "
+        "x' = x - p*q*where(not (g > x), g, x)"
+    ),
     "untaken-arm": _rule("q = g/x; r = if x != 0 then q else 0; x' = x - lr*(if g > 0 then sqrt(g) else r)"),
     "scalar-arms": _rule(
         "a = if t == 1 then g else m; m' = if t <= 2 then a + x elif flag then a else a - x; x' = x - lr*m'", "m = 0"
@@ -89,11 +97,18 @@ EXACT: dict[str, str] = {
     ),
     "rounding": _rule("x' = x*0.1 + g*0.7 - (x + 16777217)/3 + 1e-45 + g*1e39*1e-39 + 1e-320*x"),
     "extremes": _rule("x' = max(min(g, 3e38), -1e308)*1e-300 + sign(g)*x + abs(x)*sign(x) + max(x, -x) + min(g, -g)"),
-    "zeros": _rule("a' = max(g, 0); b' = min(g, 0); c' = max(x, g); d' = clip(g, -0.0, 0); x' = g*0 + -x*0", "a = 0; b = 0; c = 0; d = 0"),
+    "zeros": _rule(
+        "a' = max(g, 0); b' = min(g, 0); c' = max(x, g); d' = clip(g, -0.0, 0); x' = g*0 + -x*0",
+        "a = 0; b = 0; c = 0; d = 0",
+    ),
     "floor": _rule("x' = floor(g*k) + floor(x) - floor(-g)"),
     "shared": _rule("d = g*g + x; e = sqrt(g*g + x) + (g*g + x)/k; x' = if flag then g*g + x else e - d*(g*g)"),
     "quotients": _rule("d = abs(g) + lr; x' = x - lr*g/d/k - x*k/(1 - 0.9^2)/d + (g + x)/d"),
-    "bias": _rule("m' = ema(m, g, 0.9); v' = ema(v, g*g, 0.99); x' = x - lr*debias(m', 0.9)/(sqrt(debias(v', 0.99)) + 1e-8)", "m = 0; v = 0"),
+    "bias": _rule(
+        "m' = ema(m, g, 0.9); v' = ema(v, g*g, 0.99); "
+        "x' = x - lr*debias(m', 0.9)/(sqrt(debias(v', 0.99)) + 1e-8)",
+        "m = 0; v = 0",
+    ),
 }  # fmt: skip
 
 SETTINGS: dict[str, list[dict[str, Any]]] = {
@@ -119,7 +134,10 @@ FOLDS: dict[str, str] = {
     ),
     "in-elements": _rule("c = sum(g); x' = x - c*g + amax(x)"),
     "in-states": _rule("c = norm1(g); m' = m + c; x' = x - m'*g", "m = 0"),
-    "trust": _rule("n = norm1(x); u = norm1(g); c = if n > 0 and u > 0 then n/u else 1; big = n > u; x' = if big then x - c*g else x"),
+    "trust": _rule(
+        "n = norm1(x); u = norm1(g); c = if n > 0 and u > 0 then n/u else 1; big = n > u; "
+        "x' = if big then x - c*g else x"
+    ),
     "twice": _rule("a = sum(g); b = amax(g - a); c = sum(x*b - g); x' = x - b + c"),
     "of-new": _rule("m' = m + g; c = sum(m'); x' = x - c*m'", "m = 1"),
     "old-after-new": _rule("v' = g; c = sum(v'); x' = x - v*c", "v = 2"),
@@ -133,11 +151,14 @@ FOLDS: dict[str, str] = {
     "constant-state": _rule("m' = m; c = sum(m); k0' = k; x' = x - c*g", "m = 2; k0: scalar = 0"),
 }  # fmt: skip
 
-HARD_NAMES = (
-    "linux unix I lambda n expf double float int class None True np self h x_new c0 w0 k0 t2 s0 u sums row lo hi i k limit "
-    "scale run length lanes0 run0 step count phase inf_ BLOCK RUN restrict static main errno NAN INFINITY EOF _a _ __a c "
-    "states scalars hypers numbers masks transform blocks total ieee RULE Optimizer g_used x_ x_at g_at before between"
-).split()
+HARD_NAMES = [
+    "linux", "unix", "I", "lambda", "n", "expf", "double", "float", "int", "class", "None", "True", "np", "self",
+    "h", "x_new", "c0", "w0", "k0", "t2", "s0", "u", "sums", "row", "lo", "hi", "i", "k", "limit", "scale", "run",
+    "length", "lanes0", "run0", "step", "count", "phase", "inf_", "BLOCK", "RUN", "restrict", "static", "main",
+    "errno", "NAN", "INFINITY", "EOF", "_a", "_", "__a", "c", "states", "scalars", "hypers", "numbers", "masks",
+    "transform", "blocks", "total", "ieee", "RULE", "Optimizer", "g_used", "x_", "x_at", "g_at", "before",
+    "between",
+]  # fmt: skip
 """Names that a careless printer would run into."""
 
 
@@ -189,10 +210,30 @@ NAMED: dict[str, str] = {
     "intermediates": named_intermediates(),
     **{
         f"arrays-{parameter}-{gradient}": named_arrays(parameter, gradient)
-        for parameter, gradient in (("w0", "np"), ("lambda", "class"), ("i", "h"), ("hi", "lo"), ("states", "limit"), ("_x", "linux"))
+        for parameter, gradient in (
+            ("w0", "np"),
+            ("lambda", "class"),
+            ("i", "h"),
+            ("hi", "lo"),
+            ("states", "limit"),
+            ("_x", "linux"),
+        )
     },
     **{
         f"class-{name}": named_arrays("x", "g", name)
-        for name in ("Optimizer", "np", "None", "RULE", "CKernel", "int", "lambda_", "Path", "x", "_variant", "_step_0", "inf_")
+        for name in (
+            "Optimizer",
+            "np",
+            "None",
+            "RULE",
+            "CKernel",
+            "int",
+            "lambda_",
+            "Path",
+            "x",
+            "_variant",
+            "_step_0",
+            "inf_",
+        )
     },
 }

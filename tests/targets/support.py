@@ -24,7 +24,8 @@ Snapshot = dict[str, Array]
 """Copies of parameters by name, and of their states by parameter and state (`a.m`)."""
 
 SHAPES: dict[str, tuple[int, ...]] = {
-    "empty": (0,), "one": (1,), "seven": (7,), "lanes": (16,), "over": (17,), "matrix": (3, 341), "odd": (4097,), "number": (),
+    "empty": (0,), "one": (1,), "seven": (7,), "lanes": (16,), "over": (17,), "matrix": (3, 341), "odd": (4097,),
+    "number": (),
 }  # fmt: skip
 """Shapes of parameters: nothing, one element, around a vector register, odd, and without an axis."""
 
@@ -61,7 +62,7 @@ def option_sets(rule: Rule) -> Iterator[Options]:
         del switches["maximize"]
     if len(switches) > 1:
         yield switches
-    rates = {name: 0.375 for name in ("lr", "eta") if name in plain}
+    rates: Options = {name: 0.375 for name in ("lr", "eta") if name in plain}
     yield {**rates, **{name: 0.5 for name in ("beta1", "beta2", "rho", "alpha") if name in plain}}
 
 
@@ -73,7 +74,7 @@ def special(dtype: Float) -> Array:
 def extreme(dtype: Float) -> Array:
     """Return finite values at the edges: zeros of both signs, subnormals, the smallest and largest normal numbers."""
     limits = np.finfo(dtype)
-    tiny = [0.0, limits.smallest_subnormal, limits.tiny / 3, limits.tiny, limits.max]
+    tiny = [float(value) for value in (0.0, limits.smallest_subnormal, limits.tiny / 3, limits.tiny, limits.max)]
     return np.array([*tiny, *(-value for value in tiny), 1.0, 1.0 + float(limits.eps)], dtype)
 
 

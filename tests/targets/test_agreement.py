@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from optdsl import functions, pipeline
 from optdsl.ir import evaluate
 from optdsl.ir.kernel import Kernel, Program
-from optdsl.ir.nodes import TRANSCENDENTAL, Apply, Expr, Kind, Number, Op, Ref, Role, Rule, Symbol, Rate, operands
+from optdsl.ir.nodes import TRANSCENDENTAL, Expr, Kind, Rule, operands
 from optdsl.loading import load, loads
 from optdsl.passes.validate import Term, Terms
 from optdsl.runtime.blocks import BLOCK
@@ -84,7 +84,9 @@ def test_bundled_mean_what_they_say(rule: str, target: str, dtype: Float) -> Non
 
 def test_bundled_simplified_stay_near(rule: str, target: str, dtype: Float) -> None:
     """Simplified, a step errs by no more than the conditions of its equations explain."""
-    check_near(rule_named(rule), load(rule, target), pipeline.kernels(rule_named(rule)), dtype, option_sets(rule_named(rule)))
+    check_near(
+        rule_named(rule), load(rule, target), pipeline.kernels(rule_named(rule)), dtype, option_sets(rule_named(rule))
+    )
 
 
 def check_near(rule: Rule, made: Any, program: Program, dtype: Float, sets: Iterator[Options]) -> None:
@@ -207,17 +209,23 @@ def test_hyperparameters_named_like_keywords_can_be_given(target: str) -> None:
 # Reductions
 
 
-def whole_numbers(shapes: dict[str, tuple[int, ...]], dtype: Float, seed: int) -> Snapshot:
+def whole_numbers(shapes: Mapping[str, tuple[int, ...]], dtype: Float, seed: int) -> Snapshot:
     """Return small whole numbers, whose sums have no rounding, in whatever order they are added up."""
     chance = np.random.default_rng(seed)
     return {name: np.asarray(chance.integers(-3, 4, shape)).astype(dtype) for name, shape in shapes.items()}
 
 
-FOLDED = {
-    "empty": (0,), "number": (), "seven": (7,), "lanes": (16,), "over": (17,), "run": (256,), "run+1": (257,), "runs": (513,),
-    "matrix": (5, 301),
+FOLDED: dict[str, tuple[int, ...]] = {
+    "empty": (0,), "number": (), "seven": (7,), "lanes": (16,), "over": (17,), "run": (256,), "run+1": (257,),
+    "runs": (513,), "matrix": (5, 301),
 }  # fmt: skip
-LARGE = {"block": (BLOCK,), "block+1": (BLOCK + 1,), "blocks": (2 * BLOCK,), "blocks+1": (2 * BLOCK + 1,), "more": (5 * BLOCK - 1,)}
+LARGE: dict[str, tuple[int, ...]] = {
+    "block": (BLOCK,),
+    "block+1": (BLOCK + 1,),
+    "blocks": (2 * BLOCK,),
+    "blocks+1": (2 * BLOCK + 1,),
+    "more": (5 * BLOCK - 1,),
+}
 
 
 @pytest.mark.parametrize("name", rules.FOLDS)
@@ -278,11 +286,18 @@ def test_infinities_in_folds(target: str, dtype: Float) -> None:
     """Infinities add up as IEEE 754 says; the largest of nothing is minus infinity, the mean of nothing is NaN."""
     results = {}
     for name in ("sum", "amax", "norm", "mean"):
-        for label, g in {"inf": [1, np.inf, 2], "both": [np.inf, -np.inf], "low": [-np.inf, -np.inf], "none": []}.items():
+        for label, g in {
+            "inf": [1, np.inf, 2],
+            "both": [np.inf, -np.inf],
+            "low": [-np.inf, -np.inf],
+            "none": [],
+        }.items():
             optimizer = loads(rules.FOLDS[name], target)([np.zeros(len(g), dtype)])
             optimizer.step([np.array(g, dtype)])
             results[name, label] = float(optimizer.state["0"]["r"])
-    assert results["sum", "inf"] == results["amax", "inf"] == results["norm", "inf"] == results["norm", "both"] == np.inf
+    assert (
+        results["sum", "inf"] == results["amax", "inf"] == results["norm", "inf"] == results["norm", "both"] == np.inf
+    )
     assert np.isnan(results["sum", "both"])
     assert results["amax", "both"] == np.inf
     assert results["amax", "low"] == results["amax", "none"] == results["sum", "low"] == -np.inf
@@ -305,7 +320,8 @@ def test_lamb_follows_the_interpreter(target: str, dtype: Float) -> None:
     start = {name: np.asarray(chance.standard_normal(shape)).astype(dtype) for name, shape in shapes.items()}
     start["still"][:] = 0
     gradients = [
-        {name: np.asarray(chance.standard_normal(shape)).astype(dtype) for name, shape in shapes.items()} for _ in range(4)
+        {name: np.asarray(chance.standard_normal(shape)).astype(dtype) for name, shape in shapes.items()}
+        for _ in range(4)
     ]
     for exact in (False, True):
         made = loads(text, target, exact=exact)
@@ -314,7 +330,9 @@ def test_lamb_follows_the_interpreter(target: str, dtype: Float) -> None:
         for ours, theirs in zip(path, meant, strict=True):
             for name in theirs:
                 assert ours[name].dtype == theirs[name].dtype
-                np.testing.assert_allclose(ours[name], theirs[name], rtol=64 * np.finfo(dtype).eps, atol=64 * np.finfo(dtype).eps)
+                np.testing.assert_allclose(
+                    ours[name], theirs[name], rtol=64 * float(np.finfo(dtype).eps), atol=64 * float(np.finfo(dtype).eps)
+                )
 
 
 # Functions
@@ -325,7 +343,9 @@ def function_rule(name: str) -> str:
     """Return a rule that calls one function, of the table's arguments: the gradient, the parameter, a third."""
     function = functions.FUNCTIONS[name]
     offered = iter(("g", "x", "lr"))
-    arguments = ["g > x" if function.kind_of(i) is Kind.BOOLEAN else next(offered) for i in range(len(function.arguments))]
+    arguments = [
+        "g > x" if function.kind_of(i) is Kind.BOOLEAN else next(offered) for i in range(len(function.arguments))
+    ]
     call = f"{name}({', '.join(arguments)})"
     if function.reduction:
         return f"rule R(x, g)\nhyper\n  lr = 0.5\nstate\n  r: scalar = 0\nupdate\n  r' = {call}\n  x' = x - lr*g\n"
@@ -339,7 +359,9 @@ def test_functions(name: str, target: str, dtype: Float) -> None:
     check_function(made, rule, dtype, name in {op.value for op in TRANSCENDENTAL})
 
 
-@pytest.mark.parametrize("power", ["g^0", "abs(g)^0.5", "g^0.5", "g^lr", "lr^g", "abs(g)^x", "g^-1.5", "g^65", "2^g", "x^(g*g)"])
+@pytest.mark.parametrize(
+    "power", ["g^0", "abs(g)^0.5", "g^0.5", "g^lr", "lr^g", "abs(g)^x", "g^-1.5", "g^65", "2^g", "x^(g*g)"]
+)
 def test_powers(power: str, target: str, dtype: Float) -> None:
     """Powers that aren't products."""
     text = f"rule R(x, g)\nhyper\n  lr = 0.7\nstate\n  r = 0\nupdate\n  r' = {power}\n  x' = x - lr*g\n"
@@ -384,7 +406,9 @@ def test_special_values_of_functions(target: str, dtype: Float) -> None:
     for name, row in expected.items():
         optimizer = loads(function_rule(name), target)([np.zeros(len(values), dtype)])
         optimizer.step([values])
-        np.testing.assert_allclose(optimizer.state["0"]["r"], np.array(row, dtype), rtol=8 * np.finfo(dtype).eps, err_msg=name)
+        np.testing.assert_allclose(
+            optimizer.state["0"]["r"], np.array(row, dtype), rtol=8 * float(np.finfo(dtype).eps), err_msg=name
+        )
 
 
 def test_scalar_functions_agree(both_targets: None, dtype: Float) -> None:
@@ -417,7 +441,8 @@ def test_declared_storage(storage: str, target: str, dtype: Float) -> None:
 import numpy as np
 from optdsl.loading import loads
 start = np.arange(1000.0)
-x, g = start.astype({dtype.name!r}), (start % 7 - 3).astype({dtype.name!r})  # every number on the way fits in eight bits
+# Every number on the way fits in eight bits.
+x, g = start.astype({dtype.name!r}), (start % 7 - 3).astype({dtype.name!r})
 optimizer = loads({text!r}, {target!r})([x])
 x[:] = 0
 optimizer.step([g])
@@ -426,6 +451,10 @@ m = optimizer.state["0"]["m"]
 assert m.dtype.name == {stored!r}, m.dtype
 assert (m.astype(np.float64) == 1.5 * g).all(), m[:10]
 assert (x == -0.25 * 2.5 * g).all(), x[:10]
+third = np.full(5, 1 / 3, {dtype.name!r})  # the parameter reads the new state as it is before it is stored
+x = np.zeros_like(third)
+loads({text!r}, {target!r})([x]).step([third])
+assert (x == -0.25 * third).all(), x
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
@@ -434,8 +463,10 @@ assert (x == -0.25 * 2.5 * g).all(), x[:10]
 # Text that isn't code
 
 QUOTES = [
-    "plain words", "*/ int evil(void) { return 1; } /*", "/* nested", "trigraphs ??/ ??' ??!", "ends in a backslash \\",
-    "{braces} %s %d {0} $T $S $F $$", "''' and \\\\n \\x41 \\N{DASH}", "naïve − √β₁ 🙂 \u202fthin\u00a0spaces", "tab\there",
+    "plain words", "*/ int evil(void) { return 1; } /*", "/* nested", "trigraphs ??/ ??' ??!",
+    "ends in a backslash \\", "{braces} %s %d {0} $T $S $F $$", "''' and \\\\n \\x41 \\N{DASH}",
+    "naïve − √β₁ 🙂 \u202fthin\u00a0spaces",
+    "tab\there",
     "#include <no/such/file.h>", "\\u0041 \\777", "'; import os; os.abort(); '",
 ]  # fmt: skip
 
@@ -460,7 +491,9 @@ def quoting(words: str) -> str:
     )
 
 
-@pytest.mark.parametrize("stem", ['a"b', "a\\b", "a*slash", "class", "1st", "a b", "ünï", "a'b", "per%cent", "new\nline", "a??slash"])
+@pytest.mark.parametrize(
+    "stem", ['a"b', "a\\b", "a*slash", "class", "1st", "a b", "ünï", "a'b", "per%cent", "new\nline", "a??slash"]
+)
 def test_file_names_are_inert(stem: str, target: str, tmp_path: Any) -> None:
     """Nor do the names of files, which generated code quotes."""
     folder = tmp_path / 'odd "folder\\'
@@ -482,7 +515,12 @@ def test_same_is_strict() -> None:
     assert not same(np.array([0.0]), np.array([-0.0]))
     assert not same(np.array([1.0]), np.array([np.nan]))
     assert not same(np.array([1.0]), np.array([1.0], np.float32))
-    assert list(ulps(np.array([1.0, 0.0, np.nan, 1.0]), np.array([1 + 2**-52, -5e-324, np.nan, np.nan]))) == [1, 1, 0, 2**64]
+    assert list(ulps(np.array([1.0, 0.0, np.nan, 1.0]), np.array([1 + 2**-52, -5e-324, np.nan, np.nan]))) == [
+        1,
+        1,
+        0,
+        2**64,
+    ]
 
 
 def test_steps_are_enough_to_differ() -> None:
