@@ -51,6 +51,7 @@ class Group(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise click.exceptions.Exit(0) from None
         except Exception as error:
+            _show_findings(error)
             if os.environ.get("OPTDSL_BACKTRACE", "") not in ("", "0"):
                 raise
             raise _failure(error) from error
@@ -60,6 +61,17 @@ class UsageFailure(Failure):
     """An error in what the caller asked for."""
 
     exit_code = USAGE
+
+
+def _show_findings(error: Exception) -> None:
+    """Report a rule that turned out wrong after it was checked, such as one of a type no target has yet."""
+    if "optdsl.diagnostics" not in sys.modules:
+        return
+    from optdsl.diagnostics import CompileError, render
+
+    if isinstance(error, CompileError):
+        click.echo(render(error.source, error.problems, color=_color()), err=True)
+        raise click.exceptions.Exit(FINDINGS) from None
 
 
 def _failure(error: Exception) -> click.ClickException:
@@ -302,16 +314,10 @@ def run(
 
 
 def _run_trial(rule: str, **settings: Any) -> None:
-    from optdsl.diagnostics import CompileError
     from optdsl.trials.command import run as run_trial
 
     try:
         converged = run_trial(rule, **settings)
-    except CompileError as error:
-        from optdsl.diagnostics import render
-
-        click.echo(render(error.source, error.problems, color=_color()), err=True)
-        raise click.exceptions.Exit(FINDINGS) from None
     except FileNotFoundError as error:
         raise UsageFailure(str(error)) from None
     except (TypeError, ValueError) as error:

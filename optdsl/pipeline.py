@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 from optdsl import checks, targets
 from optdsl.diagnostics import CompileError, Problem
@@ -16,6 +17,23 @@ from optdsl.passes.validate import Domain, validate
 from optdsl.resolve import resolve
 from optdsl.source import SourceFile
 from optdsl.syntax.parser import parse
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnsupportedType(Problem):
+    """A state of an element type that no target stores yet: legal, and so found only when it is compiled."""
+
+    slug: ClassVar[str] = "unsupported-type"
+    name: str
+    type: str
+
+    @property
+    def message(self) -> str:
+        return f"the state `{self.name}` is declared `{self.type}`, which can't be compiled yet"
+
+    @property
+    def help(self) -> str:
+        return "declare it `f32` or `f64`, or leave the type out for that of the parameter"
 
 
 @dataclass(frozen=True)
@@ -79,7 +97,17 @@ def as_written(rule: Rule) -> tuple[Kernel, ...]:
 
 
 def emit(rule: Rule, target: str, stem: str, *, exact: bool = False) -> dict[str, str]:
-    """Return the text of each file that a target makes of a rule, by its name."""
+    """Return the text of each file that a target makes of a rule, by its name.
+
+    Raises CompileError for a rule that no target can print yet.
+    """
+    unsupported = [
+        UnsupportedType(span=state.span or (0, 0), name=state.name, type=state.storage)
+        for state in rule.states
+        if state.storage in ("f16", "bf16")
+    ]
+    if unsupported:
+        raise CompileError(SourceFile(rule.source, rule.text), unsupported)
     return targets.find(target).emit(kernels(rule, exact=exact), stem)
 
 

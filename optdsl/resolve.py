@@ -23,7 +23,7 @@ from optdsl.syntax import ast
 from optdsl.syntax.names import KEYWORDS
 
 STORAGE = ("f16", "bf16", "f32", "f64")
-MOST_NODES = 20_000
+MOST_NODES = 2_000
 """Operations in a rule once its functions and whole-number powers are expanded."""
 LONGEST_CHAIN = 100
 """Operations one after the other, counted through intermediates."""

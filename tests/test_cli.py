@@ -50,7 +50,8 @@ def test_help_names_every_verb() -> None:
 
 
 def test_help_loads_neither_compiler_nor_numpy() -> None:
-    code = "import sys; from optdsl.cli import main; main(['--help'], standalone_mode=False); " + (
+    code = (
+        "import sys; from optdsl.cli import main; main(['--help'], standalone_mode=False); "
         "print([name for name in ('numpy', 'sympy', 'lark', 'rich') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

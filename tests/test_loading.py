@@ -89,7 +89,7 @@ def test_a_cached_rule_is_loaded_without_the_compiler(own_cache: Path) -> None:
 def test_the_cache_folder_is_private(own_cache: Path) -> None:
     optdsl.loads(RULE, target="numpy")
     assert stat.S_IMODE(own_cache.stat().st_mode) == 0o700
-    (entry,) = [path for path in own_cache.iterdir()]
+    (entry,) = own_cache.iterdir()
     assert sorted(path.name for path in entry.iterdir() if path.is_file()) == ["manifest.json", "rule.py"]
 
 
@@ -136,7 +136,7 @@ def test_a_compiler_that_fails_is_named_once(tmp_path: Path, monkeypatch: pytest
     fake.write_text('#!/bin/sh\n[ "$1" = --version ] && echo fake && exit 0\necho "x.c:1: error: no"\nexit 1\n')
     fake.chmod(0o755)
     monkeypatch.setenv("OPTDSL_CC", str(fake))
-    with pytest.raises(optdsl.ToolchainError, match="failed with exit status 1: x.c:1: error: no"):
+    with pytest.raises(optdsl.ToolchainError, match=r"failed with exit status 1: x\.c:1: error: no"):
         optdsl.loads(RULE, target="c")
     with pytest.warns(RuntimeWarning, match="running on NumPy"):
         assert optdsl.loads(RULE).kernel.target == "numpy"

@@ -59,6 +59,12 @@ class Arithmetic(Protocol):
     def spread(self, value: Scalar, size: int) -> Elements:
         """Return a tensor whose every element is a scalar, rounded."""
 
+    def load(self, value: Any) -> Any:
+        """Return a stored state in the type of element arithmetic."""
+
+    def store(self, value: Any, storage: str | None) -> Any:
+        """Return a new state in the element type its declaration asks for."""
+
 
 _FLOAT_OPS: dict[Op, Callable[..., Any]] = {
     Op.NEG: lambda a: -a,
@@ -109,6 +115,12 @@ class Lists:
 
     def spread(self, value: Any, size: int) -> list[Any]:
         return value if isinstance(value, list) else [value] * size
+
+    def load(self, value: Any) -> Any:
+        return value
+
+    def store(self, value: Any, storage: str | None) -> Any:
+        return value
 
     def fold(self, fold: Fold, args: tuple[list[Any], ...]) -> Scalar:
         total = self.literal(-ieee.INF if fold is Fold.AMAX else Fraction(0))
@@ -224,6 +236,15 @@ _ARRAY_OPS: dict[Op, np.ufunc] = {
 }
 
 
+def storage_type(storage: str) -> np.dtype[Any]:
+    """Return the element type that a state is declared to have: `f16`, `bf16`, `f32` or `f64`."""
+    if storage == "bf16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype({"f16": np.float16, "f32": np.float32, "f64": np.float64}[storage])
+
+
 class Arrays:
     """NumPy arrays of one element type; scalars stay Python floats until they enter element arithmetic."""
 
@@ -255,6 +276,12 @@ class Arrays:
         if isinstance(value, np.ndarray):
             return value
         return np.full(size, value, bool if isinstance(value, bool) else self.dtype)
+
+    def load(self, value: Any) -> Any:
+        return value.astype(self.dtype) if isinstance(value, np.ndarray) else value
+
+    def store(self, value: Any, storage: str | None) -> Any:
+        return value if storage is None else value.astype(storage_type(storage))
 
     def fold(self, fold: Fold, args: tuple[Any, ...]) -> float:
         wide = [arg.astype(np.float64) for arg in args]
@@ -330,7 +357,9 @@ def initial_states(rule: Rule, arithmetic: Arithmetic, hypers: Mapping[str, Any]
     states = {}
     for state in present_states(rule, hypers):
         value = evaluate(state.init, value_of, arithmetic, len(x))
-        states[state.name] = value if state.scalar else arithmetic.spread(value, len(x))
+        states[state.name] = (
+            value if state.scalar else arithmetic.store(arithmetic.spread(value, len(x)), state.storage)
+        )
     return states
 
 
@@ -357,7 +386,7 @@ def step(
             case Role.HYPER:
                 return hypers[symbol.name]
             case Role.OLD:
-                return states[symbol.name]
+                return arithmetic.load(states[symbol.name])
             case Role.STEP:
                 return arithmetic.literal(Fraction(t))
             case Role.SIZE:
@@ -368,5 +397,5 @@ def step(
 
     new = {equation.target.name: equation.target for equation in rule.equations if equation.target.role is Role.NEW}
     parameter = value_of(new[rule.parameter.name])
-    after = {name: value_of(new[name]) for name in states}
+    after = {name: arithmetic.store(value_of(new[name]), rule.state(name).storage) for name in states}
     return Outcome(parameter, after, values)

@@ -104,7 +104,7 @@ def run(
             case Role.OLD:
                 if any(stored.name == symbol.name for stored in memory):
                     raise LookupError(f"{symbol.name} is read after it was overwritten")
-                return states[symbol.name]
+                return arithmetic.load(states[symbol.name])
             case Role.STEP:
                 return arithmetic.literal(Fraction(t))
             case Role.SIZE:
@@ -129,4 +129,5 @@ def run(
         assign(let)
     memory.update({symbol: values[symbol] for symbol in kernel.scalar_stores})
     after = {symbol.name: value for symbol, value in memory.items()}
-    return after.pop(kernel.rule.parameter.name), after
+    parameter = after.pop(kernel.rule.parameter.name)
+    return parameter, {name: arithmetic.store(v, kernel.rule.state(name).storage) for name, v in after.items()}

@@ -252,10 +252,12 @@ def _stores(rule: Rule, elements: list[Let], reductions: list[Let], levels: _Lev
     """Return the phase that writes each array.
 
     A new value is written in the first phase that can compute it, so that later ones load it instead of computing it
-    again, unless a later phase still reads the old value. The parameter is written last.
+    again, unless a later phase still reads the old value. The parameter is written last, and so is a state with an
+    element type of its own, which may not come back as it was computed.
     """
     targets = [let.symbol for let in elements if let.symbol.role is Role.NEW]
-    stores = {s: count - 1 if s.name == rule.parameter.name else levels.of[s] for s in targets}
+    last = {rule.parameter.name, *(state.name for state in rule.states if state.storage is not None)}
+    stores = {s: count - 1 if s.name in last else levels.of[s] for s in targets}
     while True:
         late = set()
         for phase in range(1, count):

@@ -124,8 +124,8 @@ def _leading(expr: Expr, positive: Positive) -> tuple[_Product, Expr]:
         case Apply(Op.SQRT, (inner,)):
             product = _product(inner)
             if product.coefficient() != ONE and product.elements and positive(product.coefficient()):
-                rest = replace(product, scalars=(), scalar_divisors=())
-                return _root(product), Apply(Op.SQRT, (rest.build(),))
+                inside = replace(product, scalars=(), scalar_divisors=()).build()
+                return _root(product), Apply(Op.SQRT, (inside,))
         case Apply(Op.ADD, (left, right)):
             for element, scalar, swapped in ((left, right, False), (right, left, True)):
                 if ir.rate(element) is Rate.ELEMENT and ir.rate(scalar) is not Rate.ELEMENT:

@@ -7,6 +7,7 @@ collide with each other, and hardly with a macro. What doesn't depend on the rul
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from string import Template
 
@@ -33,6 +34,7 @@ from optdsl.targets.text import Writer, equation_line, one_line
 from optdsl.version import __version__
 
 TYPES = {"f32": "float", "f64": "double"}
+"""Element types: of arithmetic, and of states that are declared to have one."""
 
 INFIX = {
     Op.ADD: "+", Op.SUB: "-", Op.MUL: "*", Op.DIV: "/", Op.LT: "<", Op.LE: "<=", Op.GT: ">", Op.GE: ">=", Op.EQ: "==",
@@ -286,8 +288,13 @@ class _Kernel:
     def _pointers(self, phase: Phase, ctype: str) -> None:
         for symbol, column, written in self._tensors(phase):
             const = "" if written else "const "
-            pointer = f"{const}{ctype} *restrict {symbol.name}_at"
-            self.writer.line(f"{pointer} = ({const}{ctype} *)(uintptr_t)row[{column}] + lo;")
+            stored = const + self._stored(symbol, ctype)
+            self.writer.line(f"{stored} *restrict {symbol.name}_at = ({stored} *)(uintptr_t)row[{column}] + lo;")
+
+    def _stored(self, symbol: Symbol, ctype: str) -> str:
+        """Return the type in which a tensor is stored."""
+        storage = next((state.storage for state in self.tensor_states if state.symbol == symbol), None)
+        return TYPES[storage] if storage is not None else ctype
 
     def _coefficients(self, phase: Phase, suffix: str) -> None:
         """Round the scalars that element arithmetic reads, once each."""
@@ -311,7 +318,8 @@ class _Kernel:
         local = {let.symbol for let in phase.lets}
         read = {s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value)} - local
         for symbol in sorted((s for s in read if s.rate is Rate.ELEMENT), key=lambda s: (s.role.value, s.name)):
-            value = f"{symbol.name}_at[i]"
+            cast = "" if self._stored(symbol, ctype) == ctype else f"({ctype})"
+            value = f"{cast}{symbol.name}_at[i]"
             if symbol.role is Role.GRADIENT:
                 # Exact where nothing is clipped and scaled: the limit is infinity then, and the scale 1.
                 value = f"lesser_{suffix}(greater_{suffix}({value}, -limit), limit) * scale"
@@ -323,7 +331,9 @@ class _Kernel:
             self._line(let)
             writer.line(f"const {of} {spell(let.symbol)} = {expression(let.value, suffix)};")
         for symbol in phase.stores:
-            writer.line(f"{symbol.name}_at[i] = {spell(symbol)};")
+            old = replace(symbol, role=Role.OLD)
+            cast = "" if self._stored(old, ctype) == ctype else f"({self._stored(old, ctype)})"
+            writer.line(f"{symbol.name}_at[i] = {cast}{spell(symbol)};")
 
     def _folding_loop(self, phase: Phase, suffix: str) -> None:
         """Print a loop in short runs: values first, then the reductions, each in lanes added up in a fixed order."""

@@ -202,6 +202,11 @@ class _Lowering:
         self.block = Block()
         rule = function.rule
         read = {s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value)}
+        self.foreign = {state.name for state in rule.states if state.storage is not None and not state.scalar}
+        for state in function.tensors:
+            if state.name in self.foreign and state.symbol in read:
+                self.values[state.symbol] = self._fresh(Kind.NUMBER)
+                self.block.add(Copy(Place(state.name), self.values[state.symbol]))
         if rule.gradient in read:
             self._gradient()
 
@@ -224,6 +229,9 @@ class _Lowering:
         for let in self.phase.lets:
             equations = [one_line(self.function.rule.equations[number].text) for number in let.equations]
             self.block.notes.setdefault(len(self.block.items), []).extend(equations)
+            if let.symbol in self.phase.stores and let.symbol.name in self.foreign:
+                self._store_foreign(let)
+                continue
             home = Place(let.symbol.name) if let.symbol in self.phase.stores else None
             value = self._emit(let.value, self.block, home)
             if home is not None and value != home and not (isinstance(value, Value) and value.home == home):
@@ -241,6 +249,12 @@ class _Lowering:
             args = tuple(self._emit(arg, self.block, None) for arg in let.value.args)
             self.block.add(Instruction(FOLDS[let.value.fold], args, self.function.spell(let.symbol)))
         return self.block
+
+    def _store_foreign(self, let: Let) -> None:
+        """Compute a state that is stored in an element type of its own; who reads it reads it unrounded."""
+        value = self._emit(let.value, self.block, None)
+        self.values[let.symbol] = value if isinstance(value, Value) else self._as_value(value)
+        self.block.add(Copy(self.values[let.symbol], self._fresh(Kind.NUMBER, Place(let.symbol.name, foreign=True))))
 
     def _as_value(self, operand: Operand) -> Value:
         """Give a name to an intermediate that is a tensor or a number itself."""

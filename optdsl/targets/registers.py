@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The block of a tensor of the rule."""
+    """The block of a tensor of the rule; `foreign` where its element type may not be that of the arithmetic."""
 
     name: str
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +197,11 @@ class _Allocator:
     def __init__(self, lives: dict[Value, _Life], old: dict[str, int]) -> None:
         self.plan = Plan({}, 0, 0)
         self.lives = lives
-        self.new: dict[str, int] = {}
+        self.new: dict[Place, int] = {}
         for value, life in lives.items():
             if value.home is not None:
-                self.new[value.home.name] = min(life.first, self.new.get(value.home.name, life.first))
-        self.taken = {f"home:{name}": [_Life(-1, old.get(name, -1))] for name in self.new}
+                self.new[value.home] = min(life.first, self.new.get(value.home, life.first))
+        self.taken = {f"home:{place.name}": [_Life(-1, old.get(place.name, -1))] for place in self.new}
 
     def _free(self, array: str, life: _Life) -> bool:
         """Whether an array is free all along a life; it may be handed over within one operation."""
@@ -231,5 +232,7 @@ class _Allocator:
             yield from (f"k:{index}" for index in range(self.plan.masks))
             return
         # A tensor whose old value was read for the last time holds intermediates until its new value comes.
-        yield from (f"home:{name}" for name, time in sorted(self.new.items()) if self.lives[value].last <= time)
+        for place in sorted(self.new, key=lambda place: place.name):
+            if not place.foreign and self.lives[value].last <= self.new[place]:
+                yield f"home:{place.name}"
         yield from (f"w:{index}" for index in range(self.plan.numbers))
