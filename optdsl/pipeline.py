@@ -29,10 +29,12 @@ class UnsupportedType(Problem):
 
     @property
     def message(self) -> str:
+        """What is wrong."""
         return f"the state `{self.name}` is declared `{self.type}`, which can't be compiled yet"
 
     @property
     def help(self) -> str:
+        """How to mend it."""
         return "declare it `f32` or `f64`, or leave the type out for that of the parameter"
 
 

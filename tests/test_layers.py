@@ -28,7 +28,7 @@ ALLOWED = {
     "passes": ("ir", "passes"),
     "checks": (*BASE, *TYPED, "checks", "algebra"),
     "targets": ("ir", "targets", "version"),
-    "runtime": ("runtime", "ir.ieee", "ir.interval", "version"),
+    "runtime": ("runtime", "ir.ieee", "ir.interval", "ir.storage", "version"),
 }
 """By part of the package. Parts not named here (`pipeline`, `loading`, `cli` and the like) may see everything."""
 

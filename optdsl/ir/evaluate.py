@@ -33,6 +33,7 @@ from optdsl.ir.nodes import (
     rate,
 )
 from optdsl.ir.powers import expand
+from optdsl.ir.storage import storage_type
 
 Scalar = Any  # float, mpf or bool
 Elements = Any  # list of numbers, or ndarray
@@ -236,15 +237,6 @@ _ARRAY_OPS: dict[Op, np.ufunc] = {
 }
 
 
-def storage_type(storage: str) -> np.dtype[Any]:
-    """Return the element type that a state is declared to have: `f16`, `bf16`, `f32` or `f64`."""
-    if storage == "bf16":
-        import ml_dtypes
-
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype({"f16": np.float16, "f32": np.float32, "f64": np.float64}[storage])
-
-
 class Arrays:
     """NumPy arrays of one element type; scalars stay Python floats until they enter element arithmetic."""
 
@@ -357,9 +349,9 @@ def initial_states(rule: Rule, arithmetic: Arithmetic, hypers: Mapping[str, Any]
     states = {}
     for state in present_states(rule, hypers):
         value = evaluate(state.init, value_of, arithmetic, len(x))
-        states[state.name] = (
-            value if state.scalar else arithmetic.store(arithmetic.spread(value, len(x)), state.storage)
-        )
+        if not state.scalar:
+            value = arithmetic.store(arithmetic.spread(value, len(x)), state.storage)
+        states[state.name] = value
     return states
 
 

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from optdsl.ir.storage import storage_type
 from optdsl.runtime.groups import ParamGroup
 from optdsl.runtime.kernel import Array, Kernel, Leaf
 from optdsl.runtime.memory import Intake
 from optdsl.runtime.rule import RuleInfo, State
-
-STATE_TYPES = {"f16": "float16", "f32": "float32", "f64": "float64"}
 
 Scalars = npt.NDArray[np.float64]
 
@@ -80,18 +79,12 @@ class Becoming:
 
 def state_dtype(state: State, data: Array) -> np.dtype[Any]:
     """Return the element type of a state of a parameter."""
-    if state.dtype is None:
-        return data.dtype
-    if state.dtype == "bf16":
-        import ml_dtypes  # few rules ask for it
-
-        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-        return bfloat16
-    return np.dtype(STATE_TYPES[state.dtype])
+    return data.dtype if state.dtype is None else storage_type(state.dtype)
 
 
 def _initial(state: State, numbers: Mapping[str, float], data: Array) -> Array:
-    value = state.init(numbers, data)
+    with np.errstate(all="ignore"):  # scalar and element arithmetic of the language never warn
+        value = state.init(numbers, data)
     dtype = state_dtype(state, data)
     if np.ndim(value) == 0 and value == 0 and not np.signbit(value):
         return np.zeros(data.shape, dtype)  # pages that are never written to cost nothing
