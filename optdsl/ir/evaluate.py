@@ -124,16 +124,16 @@ class Lists:
         return value
 
     def fold(self, fold: Fold, args: tuple[list[Any], ...]) -> Scalar:
-        total = self.literal(-ieee.INF if fold is Fold.AMAX else Fraction(0))
-        for row in zip(*args, strict=True):
-            match fold:
-                case Fold.SUM:
-                    total = self.scalar(Op.ADD, (total, row[0]))
-                case Fold.DOT:
-                    total = self.scalar(Op.ADD, (total, self.scalar(Op.MUL, row)))
-                case Fold.AMAX:
-                    total = self.scalar(Op.MAX, (total, row[0]))
-        return total
+        first, join = self.literal(Fraction(0)), Op.ADD
+        terms = list(args[0])
+        if fold is Fold.DOT:
+            terms = [self.scalar(Op.MUL, row) for row in zip(*args, strict=True)]
+        elif fold is Fold.AMAX:
+            join = Op.MAX
+            first = terms.pop(0) if terms else self.literal(-ieee.INF)
+        for term in terms:
+            first = self.scalar(join, (first, term))
+        return first
 
     def literal(self, value: Fraction | float) -> Scalar:
         raise NotImplementedError

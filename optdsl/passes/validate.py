@@ -22,7 +22,7 @@ from optdsl.ir.kernel import Kernel, run, symbols
 from optdsl.ir.nodes import Expr, Op, Role, Rule
 
 UNIT = 2.0**-53
-POINTS = 6
+POINTS = 4
 """Random settings of the hyperparameters at which a kernel is compared."""
 STEPS = (1, 2, 1000)
 """Step numbers at which it is compared, one after the other."""
@@ -43,8 +43,15 @@ def hyper_values(hyper: ir.Hyper, default: float) -> list[float]:
     if interval is None:
         return [default, 0.0, 0.5]
     inside = [value for value in (0.0, 1e-3, 0.1, 0.5, 0.9, 0.999, 2.0) if value in interval]
-    ends = [end for end in (interval.low, interval.high) if math.isfinite(end) and end in interval]
-    return list(dict.fromkeys([default, *ends, *inside]))
+    return list(dict.fromkeys([default, *_ends(hyper), *inside]))
+
+
+def _ends(hyper: ir.Hyper) -> list[float]:
+    """Return the ends of a hyperparameter's interval that it may take."""
+    interval = hyper.interval
+    if interval is None:
+        return []
+    return [end for end in (interval.low, interval.high) if math.isfinite(end) and end in interval]
 
 
 class Domain:
@@ -54,20 +61,24 @@ class Domain:
         self.rule = rule
         self.defaults = defaults(rule)
         self.values = {h.symbol.name: hyper_values(h, self.defaults[h.symbol.name]) for h in rule.hypers}
+        self.ends = {h.symbol.name: _ends(h) for h in rule.hypers}
         self.locals = {e.target: e.value for e in rule.equations if e.target.role is Role.LOCAL}
 
     def points(self, conditions: tuple[Expr, ...], variant: int) -> Iterator[dict[str, float]]:
-        """Yield settings for which exactly the conditions of a variant hold: defaults first, then random ones."""
+        """Yield settings for which exactly the conditions of a variant hold.
+
+        First the defaults, then each hyperparameter by itself at the ends of its interval, then random settings.
+        """
         chance = random.Random(0)
-        names = list(self.values)
-        drawn = ({name: chance.choice(self.values[name]) for name in names} for _ in range(400))
+        drawn = ({name: chance.choice(values) for name, values in self.values.items()} for _ in range(400))
+        special = ({**self.defaults, name: end} for name, ends in self.ends.items() for end in ends)
         found = 0
-        for setting in itertools.chain([self.defaults], drawn):
+        for setting in itertools.chain([self.defaults], special, drawn):
             held = sum(bool(constant(condition, setting)) << bit for bit, condition in enumerate(conditions))
             if held == variant:
                 found += 1
                 yield setting
-            if found == POINTS:
+            if found >= POINTS + sum(len(ends) for ends in self.ends.values()):
                 return
 
     def positive(self, expr: Expr) -> bool:
@@ -182,9 +193,10 @@ def _differs(reference: Term, digits: Any, value: float, before: float, operatio
         return ""  # the author's form isn't finite here either
     if not math.isfinite(value):
         return "is no longer finite"
-    if abs(digits - reference.value) > 1e-40 * (reference.size + 1e-300):
+    # Written so that a NaN counts as a difference.
+    if not abs(digits - reference.value) <= 1e-40 * (reference.size + 1e-300):
         return "is another function"
-    if abs(value - reference.value) > 4 * operations * UNIT * reference.size + 5e-324:
+    if not abs(value - reference.value) <= 4 * operations * UNIT * reference.size + 5e-324:
         return "is less exact"
     return ""
 
