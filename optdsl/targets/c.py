@@ -49,9 +49,6 @@ HELPERS = {Op.SIGN: "sign", Op.MIN: "lesser", Op.MAX: "greater"}
 """Functions of `skeleton.c`, which end in the element type."""
 PREFIX = {Op.NEG: "-", Op.NOT: "!"}
 
-FIRST_STATE = 7
-"""Column of the table that holds the address of the first tensor state; see `optdsl.runtime.kernel`."""
-
 
 class CTarget:
     """Prints kernels as C."""
@@ -64,28 +61,13 @@ class CTarget:
 
 
 def _module(program: Program, stem: str) -> str:
-    writer = Writer()
-    writer.line(python.opening(program, "C"))
-    writer.line()
-    writer.line("from pathlib import Path")
-    writer.line()
-    writer.line("import numpy as np")
-    writer.line()
-    writer.line("from optdsl.runtime import CKernel, Hyper, Interval, Optimizer, RuleInfo, State, ieee, inf")
-    writer.line()
-    python.write_rule(writer, program.rule)
-    writer.line()
-    writer.line()
-    python.write_select(writer, program)
-    writer.line()
-    writer.line()
-    with writer.block(f"class {python.class_name(program.rule)}(Optimizer):"):
-        writer.line("rule = RULE")
-        with writer.block("kernel = CKernel.open(", ")"):
-            writer.line(f"Path(__file__).with_name({f'lib{stem}.so'!r}),")
-            writer.line("select=_variant,")
-            writer.line(f"tensor_states={tuple(s.name for s in program.rule.states if not s.scalar)!r},")
-    return writer.text()
+    kernel = [
+        "kernel = CKernel.open(",
+        f"Path(__file__).with_name({f'lib{stem}.so'!r}),",
+        "select=_variant,",
+        f"tensor_states={tuple(state.name for state in program.rule.states if not state.scalar)!r},",
+    ]
+    return python.module(program, "C", [], kernel)
 
 
 def quoted(text: str) -> str:
@@ -282,7 +264,7 @@ class _Kernel:
         used = {s.name for s in read if s.rate is Rate.ELEMENT} | {s.name for s in phase.stores}
         written = {symbol.name for symbol in phase.stores}
         columns = [(self.rule.parameter, "PARAMETER"), (self.rule.gradient, "GRADIENT")]
-        columns += [(state.symbol, f"{FIRST_STATE + i}") for i, state in enumerate(self.tensor_states)]
+        columns += [(state.symbol, f"STATES + {i}") for i, state in enumerate(self.tensor_states)]
         return [(symbol, column, symbol.name in written) for symbol, column in columns if symbol.name in used]
 
     def _pointers(self, phase: Phase, ctype: str) -> None:

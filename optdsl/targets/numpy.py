@@ -40,33 +40,17 @@ class NumpyTarget:
         """Return the module's text."""
         functions = [_Function(kernel) for kernel in program.kernels]
         texts = [function.text() for function in functions]
-        writer = Writer()
-        writer.line(python.opening(program, "NumPy"))
-        writer.line()
-        writer.line("import numpy as np")
-        writer.line()
-        writer.line("from optdsl.runtime import Hyper, Interval, NumpyKernel, Optimizer, RuleInfo, State, ieee, inf")
-        writer.line("from optdsl.runtime.blocks import blocks, inner, largest, total")
-        writer.line()
-        python.write_rule(writer, program.rule)
-        writer.line()
-        writer.line()
-        python.write_select(writer, program)
-        for text in texts:
-            writer.lines += ["", "", *text.rstrip("\n").split("\n")]
-        writer.line()
-        writer.line()
-        with writer.block(f"class {python.class_name(program.rule)}(Optimizer):"):
-            writer.line("rule = RULE")
-            with writer.block("kernel = NumpyKernel(", ")"):
-                writer.line("select=_variant,")
-                steps = ", ".join(f"{kernel.variant}: _step_{kernel.variant}" for kernel in program.kernels)
-                writer.line(f"steps={{{steps}}},")
-                writer.line(f"tensor_states={tuple(s.name for s in program.rule.states if not s.scalar)!r},")
-                writer.line(f"numbers={max(function.numbers for function in functions)},")
-                writer.line(f"masks={max(function.masks for function in functions)},")
-                writer.line(f"separable={_separable(program)},")
-        return {f"{stem}.py": writer.text()}
+        steps = ", ".join(f"{kernel.variant}: _step_{kernel.variant}" for kernel in program.kernels)
+        kernel = [
+            "kernel = NumpyKernel(",
+            "select=_variant,",
+            f"steps={{{steps}}},",
+            f"tensor_states={tuple(state.name for state in program.rule.states if not state.scalar)!r},",
+            f"numbers={max(function.numbers for function in functions)},",
+            f"masks={max(function.masks for function in functions)},",
+            f"separable={_separable(program)},",
+        ]
+        return {f"{stem}.py": python.module(program, "NumPy", texts, kernel)}
 
 
 def _separable(program: Program) -> bool:

@@ -98,6 +98,10 @@ static inline int64_t split_of(int64_t elements, int64_t k, int64_t threads) {
     return k >= threads ? elements : elements / threads * k;
 }
 
+static inline int same_scalars(const int64_t *a, const int64_t *b) {
+    return a[STEP] == b[STEP] && a[VARIANT] == b[VARIANT] && a[HYPERS] == b[HYPERS];
+}
+
 /* ---- for each element type ---- */
 
 typedef struct {
@@ -169,8 +173,8 @@ int optdsl_step_$S(int64_t rows, const int64_t *table, int64_t threads) {
         return 1;
     }
     for (int64_t r = 0; r < rows; ++r) {
-        const int64_t *row = table + r * COLUMNS, *last = row - COLUMNS;
-        if (!OWN_SCALARS && r > 0 && row[STEP] == last[STEP] && row[VARIANT] == last[VARIANT] && row[HYPERS] == last[HYPERS]) {
+        const int64_t *row = table + r * COLUMNS;
+        if (!OWN_SCALARS && r > 0 && same_scalars(row, row - COLUMNS)) {
             s.c[r] = s.c[r - 1];
         } else {
             s.c[r] = scalars + r * (SLOTS + 1);
