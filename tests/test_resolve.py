@@ -9,7 +9,8 @@ import pytest
 from optdsl import bundled
 from optdsl.functions import FUNCTIONS, SIZE, STEP_NUMBER
 from optdsl.ir import nodes as ir
-from optdsl.ir.evaluate import Floats, constant, defaults, initial_states, step
+from optdsl.ir.arithmetic import Floats
+from optdsl.ir.evaluate import constant, defaults, initial_states, step
 from optdsl.ir.nodes import Kind, Op, Rate, Role, Rule
 from optdsl.pipeline import analyse
 from optdsl.source import SourceFile

@@ -16,7 +16,8 @@ from optdsl.algebra.construct import Sym, Value
 from optdsl.algebra.limits import SECONDS, Unknown, check_size, limited
 from optdsl.algebra.unroll import symbols_read
 from optdsl.ir import nodes as ir
-from optdsl.ir.evaluate import Digits, evaluate
+from optdsl.ir.arithmetic import Digits
+from optdsl.ir.evaluate import evaluate
 from optdsl.ir.interval import Interval
 from optdsl.ir.nodes import Kind, Op, Rate, Role, Rule, Symbol
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from optdsl.checks._trial import Step
 from optdsl.ir import nodes as ir
-from optdsl.ir.evaluate import Arithmetic, evaluate
+from optdsl.ir.arithmetic import Arithmetic
+from optdsl.ir.evaluate import evaluate
 from optdsl.ir.nodes import Op, Rate, Role, Rule, Symbol
 
 _INFIX = {Op.ADD: " + ", Op.SUB: " - ", Op.MUL: "*", Op.DIV: "/", Op.POW: "^"}

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from optdsl.ir.evaluate import Arithmetic, Arrays, Floats, Outcome, constant, initial_states, step
+from optdsl.ir.arithmetic import Arithmetic, Arrays, Floats
+from optdsl.ir.evaluate import Outcome, constant, initial_states, step
 from optdsl.ir.nodes import Kind, Rule
 
 MOST_SETTINGS = 16

@@ -11,7 +11,8 @@ from optdsl.checks import _trial
 from optdsl.checks._needs import needed, new_parameter
 from optdsl.diagnostics import Problem, Severity
 from optdsl.ir import nodes as ir
-from optdsl.ir.evaluate import Floats, evaluate
+from optdsl.ir.arithmetic import Floats
+from optdsl.ir.evaluate import evaluate
 from optdsl.ir.nodes import COMPARISONS, Hyper, Kind, Role, Rule, Symbol
 
 NAMES = ("lr", "learning_rate", "eta", "step_size")

@@ -13,7 +13,7 @@ from optdsl.checks import _trial
 from optdsl.checks._blame import Culprit, blame
 from optdsl.diagnostics import Problem, Severity
 from optdsl.ir import nodes as ir
-from optdsl.ir.evaluate import Arithmetic, Arrays, Floats
+from optdsl.ir.arithmetic import Arithmetic, Arrays, Floats
 from optdsl.ir.nodes import Op, Role, Rule, Symbol
 
 _TENSORS = ((0.0,), (1.0, -1.0))

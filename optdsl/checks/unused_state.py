@@ -10,7 +10,8 @@ from typing import Any, ClassVar, assert_never
 from optdsl.checks import _trial
 from optdsl.checks._needs import needed, new_parameter
 from optdsl.diagnostics import Problem, Severity
-from optdsl.ir.evaluate import Floats, evaluate
+from optdsl.ir.arithmetic import Floats
+from optdsl.ir.evaluate import evaluate
 from optdsl.ir.nodes import Rate, Role, Rule, State, Symbol
 
 

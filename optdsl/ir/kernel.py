@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from optdsl.ir.evaluate import Arithmetic, evaluate
+from optdsl.ir.arithmetic import Arithmetic
+from optdsl.ir.evaluate import evaluate
 from optdsl.ir.nodes import Expr, Rate, Reduce, Ref, Role, Rule, State, Symbol, operands
 
 

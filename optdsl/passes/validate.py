@@ -17,7 +17,8 @@ from functools import cache
 from typing import Any
 
 from optdsl.ir import nodes as ir
-from optdsl.ir.evaluate import Digits, Floats, Lists, constant, defaults, evaluate, initial_states, step
+from optdsl.ir.arithmetic import Digits, Floats, Lists
+from optdsl.ir.evaluate import constant, defaults, evaluate, initial_states, step
 from optdsl.ir.kernel import Kernel, run, symbols
 from optdsl.ir.nodes import Expr, Op, Role, Rule
 

@@ -20,7 +20,8 @@ from optdsl.algebra.construct import NotReal
 from optdsl.algebra.limits import TooLarge, Unknown
 from optdsl.algebra.restore import Unrepresentable
 from optdsl.ir import nodes as ir
-from optdsl.ir.evaluate import Digits, evaluate
+from optdsl.ir.arithmetic import Digits
+from optdsl.ir.evaluate import evaluate
 from optdsl.ir.interval import Interval
 from optdsl.ir.nodes import Apply, Kind, Op, Rate, Ref, Role, Select, Symbol, number
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from optdsl import bundled
-from optdsl.ir.evaluate import Floats, initial_states
+from optdsl.ir.arithmetic import Floats
+from optdsl.ir.evaluate import initial_states
 from optdsl.ir.nodes import Rule
 from optdsl.passes.specialise import conditions
 from optdsl.passes.validate import Domain

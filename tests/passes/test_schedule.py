@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from optdsl.ir.evaluate import Floats, step
+from optdsl.ir.arithmetic import Floats
+from optdsl.ir.evaluate import step
 from optdsl.ir.kernel import Kernel, run, symbols
 from optdsl.ir.nodes import Rate, Reduce, Role, Symbol
 from optdsl.pipeline import as_written, kernels

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from optdsl.ir.evaluate import Digits, Floats, step
+from optdsl.ir.arithmetic import Digits, Floats
+from optdsl.ir.evaluate import step
 from optdsl.ir.kernel import Kernel, run
 from optdsl.ir.nodes import Expr, operands
 from optdsl.passes.cost import cost, counts, kernel_counts

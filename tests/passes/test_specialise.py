@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from optdsl.ir.evaluate import Floats, constant, step
+from optdsl.ir.arithmetic import Floats
+from optdsl.ir.evaluate import constant, step
 from optdsl.ir.kernel import symbols
 from optdsl.ir.nodes import Role
 from optdsl.passes.specialise import conditions, specialise

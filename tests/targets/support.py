@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from optdsl import bundled
 from optdsl.ir import evaluate
+from optdsl.ir.arithmetic import Arrays
 from optdsl.ir.nodes import Kind, Rule
 from optdsl.pipeline import rule_of
 from optdsl.runtime.optimizer import Optimizer
@@ -138,12 +139,12 @@ def interpret(
     now: dict[str, Any] = {}
     for name, value in start.items():
         flat = value.reshape(-1).copy()
-        now[name] = flat, evaluate.initial_states(rule, evaluate.Arrays(value.dtype), hypers, flat)
+        now[name] = flat, evaluate.initial_states(rule, Arrays(value.dtype), hypers, flat)
     path = []
     for t, given in enumerate(gradients, start=1):
         taken: Snapshot = {}
         for name, (x, states) in now.items():
-            arithmetic = evaluate.Arrays(x.dtype)
+            arithmetic = Arrays(x.dtype)
             after = evaluate.step(rule, arithmetic, hypers, x, given[name].reshape(-1), states, t)
             now[name] = after.parameter, after.states
             taken[name] = np.asarray(after.parameter).reshape(start[name].shape)

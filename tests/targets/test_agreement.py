@@ -17,6 +17,7 @@ import pytest
 from optdsl import functions, pipeline
 from optdsl.diagnostics import CompileError
 from optdsl.ir import evaluate
+from optdsl.ir.arithmetic import Arrays
 from optdsl.ir.kernel import Kernel, Program
 from optdsl.ir.nodes import TRANSCENDENTAL, Expr, Kind, Rule, operands
 from optdsl.loading import load, loads
@@ -139,7 +140,7 @@ def step_as_written(
 ) -> dict[str, Any]:
     """Return what a step makes of some values, in the arithmetic of `dtype`."""
     given = {name: float(value) if rule.state(name).scalar else value for name, value in states.items()}
-    after = evaluate.step(rule, evaluate.Arrays(dtype), hypers, x, g, given, t)
+    after = evaluate.step(rule, Arrays(dtype), hypers, x, g, given, t)
     return {rule.parameter.name: after.parameter, **after.states}
 
 
