@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from optdsl import terminal
 from optdsl.version import __version__
 
 if TYPE_CHECKING:
-    from optdsl.pipeline import Checked
     from optdsl.source import SourceFile
 
 FINDINGS, USAGE, ENVIRONMENT = 1, 2, 3
@@ -70,7 +69,7 @@ def _show_findings(error: Exception) -> None:
     from optdsl.diagnostics import CompileError, render
 
     if isinstance(error, CompileError):
-        click.echo(render(error.source, error.problems, color=_color()), err=True)
+        click.echo(render(error.source, error.problems, color=terminal.use_color()), err=True)
         raise click.exceptions.Exit(FINDINGS) from None
 
 
@@ -131,60 +130,6 @@ def _expand(names: Sequence[str]) -> list[str]:
     return found
 
 
-@contextmanager
-def _progress(items: Sequence[Any], title: str) -> Iterator[Iterable[Any]]:
-    """Give the items one by one, under a progress bar on standard error where that is a terminal."""
-    if len(items) < 2 or not sys.stderr.isatty():
-        yield items
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield track(items, description=title, console=Console(stderr=True), transient=True)
-
-
-# Findings
-
-
-def _report(results: Sequence[Checked], output_format: str) -> None:
-    """Write all findings: JSON to standard output, everything else to standard error."""
-    from optdsl import diagnostics
-
-    if output_format == "json":
-        records = [record for result in results for record in diagnostics.as_records(result.source, result.problems)]
-        click.echo(diagnostics.render_json(records))
-        return
-    for result in results:
-        if not result.problems:
-            continue
-        if output_format == "concise":
-            click.echo(diagnostics.render_concise(result.source, result.problems), err=True)
-        else:
-            click.echo(diagnostics.render(result.source, result.problems, color=_color()) + "\n", err=True)
-    counts = [
-        sum(problem.severity == kind for result in results for problem in result.problems)
-        for kind in ("error", "warning")
-    ]
-    if any(counts):
-        shown = [_count(number, word) for number, word in zip(counts, ("error", "warning"), strict=True) if number]
-        click.echo(f"Found {' and '.join(shown)} in {_count(len(results), 'file')}.", err=True)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _color() -> bool:
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty()
-
-
-def _status(results: Sequence[Checked], strict: bool) -> int:
-    bad = any(result.errors or (strict and result.problems) for result in results)
-    return FINDINGS if bad else 0
-
-
 format_option = click.option(
     "--output-format", type=click.Choice(FORMATS), default="full", show_default=True, help="How findings are written."
 )
@@ -205,12 +150,12 @@ def check(files: tuple[str, ...], strict: bool, output_format: str) -> None:
     from optdsl import pipeline
 
     sources = [_source(name) for name in _expand(files)]
-    with _progress(sources, "checking") as items:
+    with terminal.progress(sources, "checking") as items:
         results = [pipeline.check(source) for source in items]
-    _report(results, output_format)
+    terminal.report(results, output_format)
     if output_format != "json" and not any(result.problems for result in results):
-        click.echo(f"Checked {_count(len(results), 'file')}: no findings.")
-    raise click.exceptions.Exit(_status(results, strict))
+        click.echo(f"Checked {terminal.count(len(results), 'file')}: no findings.")
+    raise click.exceptions.Exit(FINDINGS if terminal.failed(results, strict) else 0)
 
 
 @main.command("compile")
@@ -232,13 +177,13 @@ def compile_(files: tuple[str, ...], target: str, folder: str, exact: bool, stri
         raise click.BadParameter(f"{target!r} is not one of {', '.join(targets.names())}", param_hint="--target")
     sources = [_source(name, bundled=True) for name in _expand(files)]
     stems = _stems(sources)
-    with _progress(sources, "checking") as items:
+    with terminal.progress(sources, "checking") as items:
         results = [pipeline.check(source) for source in items]
-    _report(results, output_format)
-    if _status(results, strict):
+    terminal.report(results, output_format)
+    if terminal.failed(results, strict):
         raise click.exceptions.Exit(FINDINGS)
     rules = [(stem, result.rule) for stem, result in zip(stems, results, strict=True) if result.rule is not None]
-    with _progress(rules, "compiling") as pairs:
+    with terminal.progress(rules, "compiling") as pairs:
         for stem, rule in pairs:
             for path in _write(Path(folder), pipeline.emit(rule, target, stem, exact=exact), target, stem):
                 if output_format != "json":
@@ -280,7 +225,7 @@ def show(rule: str, view: str, exact: bool) -> None:
     source = _source(rule, bundled=True)
     analysed = pipeline.analyse(source)
     if analysed.rule is None:
-        _report([analysed], "full")
+        terminal.report([analysed], "full")
         raise click.exceptions.Exit(FINDINGS)
     click.echo(VIEW_FUNCTIONS[view](source, analysed.rule, exact))
 
@@ -343,7 +288,7 @@ def list_(as_json: bool) -> None:
 
         click.echo(json.dumps([{"name": n, "doc": d, "state": s} for n, d, s in rows], indent=2, ensure_ascii=False))
         return
-    _table(("name", "what it does", "state per parameter"), rows)
+    terminal.table(("name", "what it does", "state per parameter"), rows)
 
 
 def _state_summary(rule: Any) -> str:
@@ -355,24 +300,6 @@ def _state_summary(rule: Any) -> str:
     parts += [f"optional {', '.join(optional)}"] if optional else []
     parts += [f"scalar {', '.join(scalars)}"] if scalars else []
     return "; ".join(parts) or "none"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table: with rules and wrapped cells on a terminal, plain and unwrapped into a pipe."""
-    rows = list(rows)
-    if not sys.stdout.isatty():
-        widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-        for row in [columns, *rows]:
-            click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    Console().print(table)
 
 
 @main.command()
@@ -402,7 +329,7 @@ def doctor() -> None:
     from optdsl.doctor import findings
 
     rows = findings()
-    _table(("what", "state", "detail"), [(row.what, row.state, row.detail) for row in rows])
+    terminal.table(("what", "state", "detail"), [(row.what, row.state, row.detail) for row in rows])
     if any(row.state == "broken" for row in rows):
         raise click.exceptions.Exit(ENVIRONMENT)
 
@@ -430,7 +357,7 @@ def cache_list() -> None:
         size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
         rows.append((path.name[:12], ", ".join(sorted(manifest)), f"{size:,}"))
     if rows:
-        _table(("entry", "files", "bytes"), rows)
+        terminal.table(("entry", "files", "bytes"), rows)
     else:
         click.echo("the cache is empty", err=True)
 

@@ -6,6 +6,7 @@ of any precision.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Protocol
@@ -81,11 +82,11 @@ _FLOAT_OPS: dict[Op, Callable[..., Any]] = {
 }
 
 
-class Lists:
+class Lists(ABC):
     """Element operations over lists of numbers, one number at a time: what subclasses do to scalars."""
 
-    def scalar(self, op: Op, args: tuple[Scalar, ...]) -> Scalar:
-        raise NotImplementedError
+    @abstractmethod
+    def scalar(self, op: Op, args: tuple[Scalar, ...]) -> Scalar: ...
 
     def elements(self, op: Op, args: tuple[Any, ...], size: int) -> list[Any]:
         columns = [arg if isinstance(arg, list) else [arg] * size for arg in args]
@@ -116,8 +117,8 @@ class Lists:
             first = self.scalar(join, (first, term))
         return first
 
-    def literal(self, value: Fraction | float) -> Scalar:
-        raise NotImplementedError
+    @abstractmethod
+    def literal(self, value: Fraction | float) -> Scalar: ...
 
 
 class Floats(Lists):

@@ -1,0 +1,85 @@
+"""What the command line writes: findings, tables, progress."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from optdsl.pipeline import Checked
+
+
+def report(results: Sequence[Checked], output_format: str) -> None:
+    """Write all findings: JSON to standard output, everything else to standard error."""
+    from optdsl import diagnostics
+
+    if output_format == "json":
+        records = [record for result in results for record in diagnostics.as_records(result.source, result.problems)]
+        click.echo(diagnostics.render_json(records))
+        return
+    for result in results:
+        if not result.problems:
+            continue
+        if output_format == "concise":
+            click.echo(diagnostics.render_concise(result.source, result.problems), err=True)
+        else:
+            click.echo(diagnostics.render(result.source, result.problems, color=use_color()) + "\n", err=True)
+    counts = [
+        sum(problem.severity == kind for result in results for problem in result.problems)
+        for kind in ("error", "warning")
+    ]
+    if any(counts):
+        shown = [count(number, word) for number, word in zip(counts, ("error", "warning"), strict=True) if number]
+        click.echo(f"Found {' and '.join(shown)} in {count(len(results), 'file')}.", err=True)
+
+
+def count(number: int, word: str) -> str:
+    """Return a number with its word, such as `1 file` or `2 files`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def use_color() -> bool:
+    """Return whether standard error takes colours; `NO_COLOR` and `FORCE_COLOR` decide before the terminal does."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty()
+
+
+def failed(results: Sequence[Checked], strict: bool) -> bool:
+    """Return whether findings make a command fail: errors, and under `strict` warnings too."""
+    return any(result.errors or (strict and result.problems) for result in results)
+
+
+@contextmanager
+def progress(items: Sequence[Any], title: str) -> Iterator[Iterable[Any]]:
+    """Give the items one by one, under a progress bar on standard error where that is a terminal."""
+    if len(items) < 2 or not sys.stderr.isatty():
+        yield items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield track(items, description=title, console=Console(stderr=True), transient=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table: with rules and wrapped cells on a terminal, plain and unwrapped into a pipe."""
+    rows = list(rows)
+    if not sys.stdout.isatty():
+        widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+        for row in [columns, *rows]:
+            click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    shown = Table(*columns)
+    for row in rows:
+        shown.add_row(*(escape(cell) for cell in row))
+    Console().print(shown)
