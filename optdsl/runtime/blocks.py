@@ -9,18 +9,21 @@ import numpy.typing as npt
 
 AnyArray = npt.NDArray[np.generic]
 
-BLOCK = 32768
-"""Elements worked on at a time: few enough that a handful of blocks stay in the second-level cache, and enough that the
-calls cost little beside the work."""
+BLOCK_BYTES = 1 << 19
+"""Size of a block of the parameter: a handful of them stay in the last-level cache, and an operation on one takes long
+enough that threads of a step don't wait for the interpreter's lock between operations."""
+
+BLOCK = BLOCK_BYTES // 4
+"""The most elements in a block, which it has at float32."""
 
 
 def blocks(arrays: Sequence[AnyArray], scratch: Sequence[AnyArray]) -> Iterator[tuple[AnyArray, ...]]:
     """Yield matching blocks of flat arrays of one size, followed by as much of each scratch array."""
     size = arrays[0].size
-    full = tuple(scratch)
-    for start in range(0, size, BLOCK):
-        stop = start + BLOCK
-        work = full if stop <= size else tuple(array[: size - start] for array in full)
+    length = BLOCK_BYTES // max(array.itemsize for array in arrays)
+    for start in range(0, size, length):
+        stop = min(start + length, size)
+        work = (array if array.size == stop - start else array[: stop - start] for array in scratch)
         yield (*(array[start:stop] for array in arrays), *work)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optdsl.runtime.kernel import BLOCK, Array, Kernel
+from optdsl.runtime.blocks import BLOCK
+from optdsl.runtime.kernel import Array, Kernel
 
 SMALL_SQUARE = 1e-280
 """Below this a sum of squares may have lost terms to underflow."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.runtime.blocks import BLOCK as BLOCK
+from optdsl.runtime.blocks import BLOCK_BYTES, blocks, total
 
 Array = npt.NDArray[np.floating]
 
@@ -79,18 +80,42 @@ WORTH = 1 << 20
 """Elements for which a Python thread is worth starting."""
 
 
-class Scratch(threading.local):
-    """Block-sized work arrays, kept per thread and element type."""
+Work = tuple[list[npt.NDArray[np.generic]], list[npt.NDArray[np.generic]]]
+"""The scratch arrays of one thread: of the parameter's element type, and of truth values."""
+
+
+class Scratch:
+    """Block-sized work arrays that steps borrow, so that none is made anew in a steady state."""
 
     def __init__(self) -> None:
-        self.arrays: dict[np.dtype[np.generic], list[npt.NDArray[np.generic]]] = {}
+        self.free: dict[np.dtype[np.generic], list[npt.NDArray[np.generic]]] = {}
 
-    def take(self, dtype: np.dtype[np.generic], count: int) -> list[npt.NDArray[np.generic]]:
-        """Return `count` arrays of BLOCK elements."""
-        have = self.arrays.setdefault(dtype, [])
-        while len(have) < count:
-            have.append(np.empty(BLOCK, dtype))
-        return have[:count]
+    @contextmanager
+    def lent(
+        self, dtypes: Iterable[np.dtype[np.generic]], numbers: int, masks: int, workers: int = 1
+    ) -> Iterator[dict[np.dtype[np.generic], list[Work]]]:
+        """Lend arrays for each element type and each of some threads. MemoryError before any is used."""
+        taken: list[npt.NDArray[np.generic]] = []
+
+        def take(dtype: np.dtype[np.generic], count: int) -> list[npt.NDArray[np.generic]]:
+            free = self.free.setdefault(dtype, [])
+            # A block is as long as its type asks for; truth values go along with the longest.
+            length = BLOCK_BYTES // max(dtype.itemsize, 4)
+            arrays = []
+            for _ in range(count):
+                try:
+                    arrays.append(free.pop())
+                except IndexError:  # asked for, not looked before: another thread may borrow at the same time
+                    arrays.append(np.empty(length, dtype))
+                taken.append(arrays[-1])
+            return arrays
+
+        try:
+            truth = np.dtype(np.bool_)
+            yield {dtype: [(take(dtype, numbers), take(truth, masks)) for _ in range(workers)] for dtype in dtypes}
+        finally:
+            for array in taken:
+                self.free[array.dtype].append(array)
 
 
 _scratch = Scratch()
@@ -121,23 +146,27 @@ class NumpyKernel:
         return NumpyPlan(self, leaves)
 
     def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
-        total = 0.0
-        wide = _scratch.take(np.dtype(np.float64), 1)[0]
-        for gradient in gradients:
-            for start in range(0, gradient.size, BLOCK):
-                block = gradient[start : start + BLOCK]
-                part = wide[: block.size]
-                np.clip(block, -clip_value, clip_value, out=part)
-                total += float(np.dot(part, part))
-        return total
+        sum_ = 0.0
+        wide_type = np.dtype(np.float64)
+        with _scratch.lent([wide_type], 1, 0) as lent:
+            wide = lent[wide_type][0][0][0]
+            for gradient in gradients:
+                for start in range(0, gradient.size, wide.size):
+                    block = gradient[start : start + wide.size]
+                    part = wide[: block.size]
+                    np.clip(block, -clip_value, clip_value, out=part)
+                    np.multiply(part, part, out=part)
+                    sum_ += total(part)
+        return sum_
 
     def finite(self, gradients: Sequence[Array]) -> list[bool]:
-        mask = _scratch.take(np.dtype(np.bool_), 1)[0]
-        result = []
-        for gradient in gradients:
-            blocks = (gradient[start : start + BLOCK] for start in range(0, gradient.size, BLOCK))
-            result.append(all(bool(np.isfinite(block, out=mask[: block.size]).all()) for block in blocks))
-        return result
+        any_type = np.dtype(np.float32)
+        with _scratch.lent([any_type], 0, 1) as lent:
+            masks = lent[any_type][0][1]
+            return [
+                all(bool(np.isfinite(block, out=mask).all()) for block, mask in blocks((gradient,), masks))
+                for gradient in gradients
+            ]
 
 
 class NumpyPlan:
@@ -152,50 +181,47 @@ class NumpyPlan:
         ]
 
     def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]) -> None:
+        kernel = self.kernel
         lists = {id(vector): vector.tolist() for vector in hypers}
-        with np.errstate(all="ignore"):
-            for index, gradient, vector in zip(active, gradients, hypers, strict=True):
-                parts = min(threads(), gradient.size // WORTH) if self.kernel.separable else 1
-                if parts > 1:
-                    self._split(index, gradient, lists[id(vector)], parts)
+        parts = [min(threads(), gradient.size // WORTH) if kernel.separable else 1 for gradient in gradients]
+        dtypes = {self.leaves[index].flat.dtype for index in active}
+        workers = max([1, *parts])
+        with _scratch.lent(dtypes, kernel.numbers, kernel.masks, workers) as lent, np.errstate(all="ignore"):
+            for index, gradient, vector, count in zip(active, gradients, hypers, parts, strict=True):
+                work = lent[self.leaves[index].flat.dtype]
+                if count > 1:
+                    self._split(index, gradient, lists[id(vector)], work[:count])
                 else:
-                    self._part(index, gradient, lists[id(vector)], slice(None))
+                    self._part(index, gradient, lists[id(vector)], slice(None), work[0])
 
-    def _part(self, index: int, gradient: Array, hypers: list[float], part: slice) -> None:
+    def _part(self, index: int, gradient: Array, hypers: list[float], part: slice, work: Work) -> None:
         """Step a part of a leaf."""
-        kernel, leaf = self.kernel, self.leaves[index]
+        leaf = self.leaves[index]
         states = tuple(None if state is None else state[part] for state in self.states[index])
-        kernel.steps[leaf.variant](
-            leaf.flat[part], gradient[part], states, leaf.scalars, hypers, float(leaf.steps + 1),
-            _scratch.take(leaf.flat.dtype, kernel.numbers), _scratch.take(np.dtype(np.bool_), kernel.masks),
-        )  # fmt: skip
+        step = self.kernel.steps[leaf.variant]
+        step(leaf.flat[part], gradient[part], states, leaf.scalars, hypers, float(leaf.steps + 1), *work)
 
-    def _split(self, index: int, gradient: Array, hypers: list[float], parts: int) -> None:
+    def _split(self, index: int, gradient: Array, hypers: list[float], work: list[Work]) -> None:
         """Step a large leaf in equal parts, each but the first in a thread of its own that ends with the step.
 
-        No part is begun before every thread runs and has its scratch arrays, so that a lack of memory or of threads
-        changes nothing.
+        No part is begun before every thread runs, so that a lack of threads changes nothing.
         """
-        size = -(-gradient.size // parts)
+        size = -(-gradient.size // len(work))
         slices = [slice(start, start + size) for start in range(0, gradient.size, size)]
-        kernel, dtype = self.kernel, self.leaves[index].flat.dtype
         ready = threading.Barrier(len(slices))
         failures: list[BaseException] = []
 
-        def work(part: slice) -> None:
+        def step(part: slice, own: Work) -> None:
             try:
-                _scratch.take(dtype, kernel.numbers)
-                _scratch.take(np.dtype(np.bool_), kernel.masks)
                 ready.wait()
                 with np.errstate(all="ignore"):
-                    self._part(index, gradient, hypers, part)
+                    self._part(index, gradient, hypers, part, own)
             except threading.BrokenBarrierError:
                 return  # another part couldn't begin, and says why
             except BaseException as error:
                 failures.append(error)
-                ready.abort()
 
-        workers = [threading.Thread(target=work, args=(part,)) for part in slices[1:]]
+        workers = [threading.Thread(target=step, args=pair) for pair in zip(slices[1:], work[1:], strict=False)]
         started = []
         try:
             for worker in workers:
@@ -205,7 +231,7 @@ class NumpyPlan:
             ready.abort()
             failures.append(MemoryError(f"no thread could be started for a step; nothing was changed: {error}"))
         else:
-            work(slices[0])
+            step(slices[0], work[0])
         for worker in started:
             worker.join()
         if failures:
