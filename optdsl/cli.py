@@ -116,6 +116,17 @@ def _source(name: str, bundled: bool = False) -> SourceFile:
         raise UsageFailure(str(error)) from None
 
 
+def _sources(names: Sequence[str]) -> tuple[list[SourceFile], list[Failure]]:
+    """Return the texts that can be read, and why the others can't."""
+    sources, failures = [], []
+    for name in names:
+        try:
+            sources += [_source(file) for file in _expand([name])]
+        except Failure as failure:
+            failures.append(failure)
+    return sources, failures
+
+
 def _expand(names: Sequence[str]) -> list[str]:
     """Replace each folder by the rule files in it."""
     found: list[str] = []
@@ -149,10 +160,14 @@ def check(files: tuple[str, ...], strict: bool, output_format: str) -> None:
     """
     from optdsl import pipeline
 
-    sources = [_source(name) for name in _expand(files)]
+    sources, unreadable = _sources(files)
     with terminal.progress(sources, "checking") as items:
         results = [pipeline.check(source) for source in items]
     terminal.report(results, output_format)
+    for failure in unreadable:
+        failure.show()
+    if unreadable:
+        raise click.exceptions.Exit(USAGE)
     if output_format != "json" and not any(result.problems for result in results):
         click.echo(f"Checked {terminal.count(len(results), 'file')}: no findings.")
     raise click.exceptions.Exit(FINDINGS if terminal.failed(results, strict) else 0)
@@ -367,4 +382,5 @@ def cache_clear() -> None:
     """Remove every entry of the cache."""
     from optdsl.runtime import cache as store
 
-    click.echo(f"removed {store.clear()} entries from {store.folder()}")
+    number = store.clear()
+    click.echo(f"removed {number} {'entry' if number == 1 else 'entries'} from {store.folder()}")

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import warnings
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -68,10 +69,10 @@ def decode(data: bytes, name: str) -> str:
 
 
 def module_stem(name: str) -> str:
-    """Return the nearest name that Python can import."""
+    """Return the nearest name that Python can import and that hides no module the generated one needs."""
     stem = re.sub(r"\W", "_", name, flags=re.ASCII) or "rule"
     stem = f"_{stem}" if stem[0].isdigit() else stem
-    return f"{stem}_" if keyword.iskeyword(stem) else stem
+    return f"{stem}_" if keyword.iskeyword(stem) or stem in ("numpy", "optdsl") else stem
 
 
 def resolve_target(target: str) -> str:
@@ -93,12 +94,18 @@ def _load(text: str, name: str, shown: str, target: str, exact: bool) -> type[Op
             raise ValueError(f"unknown target {target!r}; expected one of {', '.join(['auto', *targets.names()])}")
     chosen = resolve_target(target)
     try:
-        return _compiled(text, name, shown, chosen, exact)
+        return _from(shown, _compiled(text, name, shown, chosen, exact))
     except toolchain.ToolchainError as error:
         if target != "auto":
             raise
         warnings.warn(f"running on NumPy, because no C library could be built: {error}", RuntimeWarning, stacklevel=3)
-        return _compiled(text, name, shown, "numpy", exact)
+        return _from(shown, _compiled(text, name, shown, "numpy", exact))
+
+
+def _from(shown: str, optimizer: type[Optimizer]) -> type[Optimizer]:
+    """Say where a rule was read from; generated code names the file alone, to be the same everywhere."""
+    optimizer.rule = replace(optimizer.rule, source=shown)
+    return optimizer
 
 
 def _compiled(text: str, name: str, shown: str, target: str, exact: bool) -> type[Optimizer]:

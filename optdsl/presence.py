@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from optdsl import problems as bad
 from optdsl.diagnostics import Problem
 from optdsl.ir import nodes as ir
-from optdsl.ir.facts import Facts
+from optdsl.ir.facts import Facts, with_conditions_written_out
 from optdsl.ir.nodes import Role, Symbol
 from optdsl.source import Span
 
@@ -20,6 +20,7 @@ def absent_reads(rule: ir.Rule, shown: Mapping[str, str]) -> list[Problem]:
 
     `shown` has the author's text of the condition of each conditional state.
     """
+    rule = with_conditions_written_out(rule)
     values = {equation.target: equation.value for equation in rule.equations}
     conditions = {state.name: state.when for state in rule.states if state.when is not None}
     found: list[Problem] = []

@@ -89,6 +89,8 @@ class ReservedName(Problem):
 
     @property
     def message(self) -> str:
+        if self.name == "params":
+            return f"`params` can't name {self.what}: it is the argument that takes the parameters"
         return f"`{self.name}` is a word of the language and can't name {self.what}"
 
     @property

@@ -20,6 +20,7 @@ from optdsl.source import SourceFile
 from optdsl.syntax import ast
 from optdsl.syntax.parser import parse
 from optdsl.syntax.printer import LATEX, latex_name, render, unicode_name
+from optdsl.terminal import count
 
 Options = dict[str, bool]
 
@@ -65,15 +66,14 @@ def _cost(rule: Rule, exact: bool) -> list[str]:
     written = pipeline.as_written(rule)
     rows = []
     for kernel, original in zip(program.kernels, written, strict=True):
-        count, slow = kernel_counts(kernel)
+        operations, slow = kernel_counts(kernel)
         count_before, slow_before = kernel_counts(original)
         reads, writes = traffic(kernel)
         present = ", ".join(state.name for state in kernel.present) or "no state"
-        rows.append([f"with {present}:", f"{count} element operations, {slow} of them divides or roots"])
+        rows.append([f"with {present}:", f"{operations} element operations, {slow} of them divides or roots"])
         rows.append(["", f"({count_before} and {slow_before} as written)"])
-        rows.append(
-            ["", f"{4 * (reads + writes)} bytes moved per parameter at float32 ({reads} reads, {writes} writes)"]
-        )
+        moved = f"{4 * (reads + writes)} bytes moved per parameter at float32"
+        rows.append(["", f"{moved} ({count(reads, 'read')}, {count(writes, 'write')})"])
     return _table("a step", rows)
 
 

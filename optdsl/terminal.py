@@ -40,7 +40,7 @@ def report(results: Sequence[Checked], output_format: str) -> None:
 
 def count(number: int, word: str) -> str:
     """Return a number with its word, such as `1 file` or `2 files`."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def use_color() -> bool:

@@ -226,7 +226,7 @@ def test_cache_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "empty" in invoke("cache", "list").stderr
     load("flux/descent", "numpy")
     assert "descent.py" in invoke("cache", "list").stdout
-    assert invoke("cache", "clear").stdout.startswith("removed 1 entries")
+    assert invoke("cache", "clear").stdout.startswith("removed 1 entry")
     assert list((tmp_path / "cache").iterdir()) == []
 
 

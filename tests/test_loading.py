@@ -66,7 +66,7 @@ def test_unknown_names_say_what_was_meant() -> None:
 def test_bundled_rules_are_attributes() -> None:
     from optdsl.optimizers import Lion, flux
 
-    assert Lion.rule.source == "lion.opt"
+    assert Lion.rule.source == str(bundled.path("lion"))
     assert flux.ADAM.rule.name == "ADAM"
     assert "AMSGrad" in dir(flux)
     assert "Adam" in dir(optdsl.optimizers)

@@ -214,3 +214,21 @@ def prune(expr: ir.Expr, facts: Facts) -> ir.Expr:
         if decided is not None:
             return ir.Truth(decided, expr.span)
     return ir.rebuild(expr, tuple(prune(part, facts) for part in ir.operands(expr)))
+
+
+def with_conditions_written_out(rule: ir.Rule) -> ir.Rule:
+    """Return a rule in which constant conditions stand where they are read, not under the name of an intermediate."""
+    named = {
+        equation.target: equation.value
+        for equation in rule.equations
+        if equation.target.kind is ir.Kind.BOOLEAN and equation.target.rate is ir.Rate.CONST
+    }
+
+    def written_out(expr: ir.Expr) -> ir.Expr:
+        if isinstance(expr, ir.Ref):
+            return written_out(named[expr.symbol]) if expr.symbol in named else expr
+        return ir.rebuild(expr, tuple(written_out(part) for part in ir.operands(expr)))
+
+    if not named:
+        return rule
+    return replace(rule, equations=tuple(replace(e, value=written_out(e.value)) for e in rule.equations))

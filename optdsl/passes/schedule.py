@@ -95,7 +95,8 @@ def _hoisted(lets: list[Let]) -> list[Let]:
         return ir.rebuild(expr, tuple(_with_reductions_named(part, equations) for part in ir.operands(expr)))
 
     for let in lets:
-        if let.symbol.rate is Rate.ELEMENT and ir.rate(let.value) is Rate.ELEMENT:
+        if let.symbol.rate is Rate.ELEMENT:
+            # A value that is the same for all elements is hoisted whole: scalars are float64, rounded once.
             result.append(replace(let, value=hoist(let.value, let.equations)))
         elif isinstance(let.value, ir.Reduce):
             parts = tuple(hoist(part, let.equations) for part in let.value.args)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from optdsl.ir import nodes as ir
-from optdsl.ir.facts import Facts, prune
+from optdsl.ir.facts import Facts, prune, with_conditions_written_out
 from optdsl.ir.kernel import symbols
 
 
@@ -21,6 +21,7 @@ def specialise(rule: ir.Rule) -> dict[int, ir.Rule]:
     off, and equations that nothing needs any more are left out.
     """
     asked = conditions(rule)
+    rule = with_conditions_written_out(rule)
     variants = {}
     for key in range(1 << len(asked)):
         facts = Facts.declared(rule.hypers)

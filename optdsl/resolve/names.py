@@ -123,7 +123,7 @@ class Names:
             first.setdefault(name.text, name.span)
 
     def _define(self, name: ast.Name, what: str) -> bool:
-        if name.text in RESERVED:
+        if name.text in RESERVED or (name.text == "params" and what in ("a hyperparameter", "an alias")):
             self._report(bad.ReservedName(span=name.span, name=name.text, what=what))
             self.tree.broken.add(name.text)
         elif name.text in self.defined:

@@ -39,4 +39,4 @@ def inner(left: AnyArray, right: AnyArray) -> float:
 
 def largest(block: AnyArray) -> float:
     """Return the largest element of a block; NaN if one is."""
-    return float(np.max(block))
+    return float(np.max(block, initial=-np.inf))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -146,3 +146,17 @@ class ParamGroup(MutableMapping[str, Any]):
         self._maximize = maximize
         self._fixed = None
         self.scheduled = _any_schedule(settings)
+
+
+class Groups(list[ParamGroup]):
+    """The groups of an optimizer: a list whose members can be changed, and which grows by `add_param_group` only."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("param_groups grows by opt.add_param_group(group) only, and never shrinks")
+
+    append = extend = insert = pop = remove = clear = sort = reverse = _refuse
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+
+    def join(self, group: ParamGroup) -> None:
+        """Add a group; for the optimizer itself."""
+        super().append(group)

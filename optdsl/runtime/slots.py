@@ -52,6 +52,11 @@ class Slot:
         if self.private:
             np.copyto(self.leaf.data, self.leaf.flat.reshape(self.leaf.data.shape))
 
+    def snapshot(self) -> Becoming:
+        """Return the states as they are, to come back to."""
+        leaf = self.leaf
+        return Becoming(self, leaf.variant, self.alive or (), leaf.states, leaf.scalars.copy())
+
     def drop_states(self) -> None:
         """Be as before the first step, the step count apart."""
         self.alive = None

@@ -52,23 +52,8 @@ def _numbers(store: Store, slots: Sequence[Slot]) -> list[Numbers]:
         key = id(group), step if group.scheduled else 0
         if key not in known:
             known[key] = group.numbers(step)
-        if group.scheduled and slot.alive is not None:
-            _check_alive(store, slot, known[key], step)
         result.append(known[key])
     return result
-
-
-def _check_alive(store: Store, slot: Slot, numbers: Numbers, step: int) -> None:
-    """Raise ValueError if a schedule changes which states exist: no caller means memory to come and go by itself."""
-    alive = existing(store.rule, numbers)
-    if alive == slot.alive and store.kernel.variant(numbers) == slot.leaf.variant:
-        return
-    scheduled = listing(name for name, setting in slot.group.settings.items() if callable(setting))
-    changed = listing(sorted(set(alive) ^ set(slot.alive or ())))
-    raise ValueError(
-        f"the schedule of {scheduled} changes at step {step} of {slot.name!r} whether state {changed} exists; "
-        "set the group's option to a number for that"
-    )
 
 
 def _factor(store: Store, slots: Sequence[Slot], flats: Sequence[Array], limits: Limits) -> float | None:
@@ -96,10 +81,12 @@ def _vectors(slots: Sequence[Slot], numbers: Sequence[Numbers], bound: float, fa
 
 
 def _run(store: Store, active: list[int], flats: list[Array], numbers: list[Numbers], vectors: list[Vector]) -> None:
-    """Bring missing states into being, step, and count; a step that fails takes the new states with it."""
+    """Bring missing states into being, step, and count; a step that fails leaves the states that were there."""
     slots = [store.slots[index] for index in active]
-    fresh = [(slot, values) for slot, values in zip(slots, numbers, strict=True) if slot.alive is None]
-    becoming = [become(store.rule, store.kernel, slot, values) for slot, values in fresh]
+    changing = [pair for pair in zip(slots, numbers, strict=True) if _changes(store, *pair)]
+    becoming = [become(store.rule, store.kernel, slot, values) for slot, values in changing]
+    fresh = [slot for slot, _ in changing if slot.alive is None]
+    before = [slot.snapshot() for slot, _ in changing if slot.alive is not None]
     try:
         store.commit(becoming)
         plan = store.plan()
@@ -107,8 +94,18 @@ def _run(store: Store, active: list[int], flats: list[Array], numbers: list[Numb
             slot.copy_in()
         plan.run(active, flats, vectors)
     except BaseException:
-        store.drop_states(slot for slot, _ in fresh)
+        store.drop_states(fresh)
+        store.commit(before)
         raise
     for slot in slots:
         slot.leaf.steps += 1
         slot.copy_out()
+
+
+def _changes(store: Store, slot: Slot, numbers: Numbers) -> bool:
+    """Return whether a slot's states come into being with this step, or come or go by a schedule."""
+    if slot.alive is None:
+        return True
+    if not slot.group.scheduled:
+        return False
+    return existing(store.rule, numbers) != slot.alive or store.kernel.variant(numbers) != slot.leaf.variant

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from optdsl.runtime.groups import ParamGroup, evaluate
+from optdsl.runtime.groups import Groups, ParamGroup, evaluate
 from optdsl.runtime.kernel import Array, Kernel, Leaf, Plan
 from optdsl.runtime.memory import Ranges, check_distinct, check_parameter, flat_of
 from optdsl.runtime.options import Value, as_truth, common_options, complete, read_options
@@ -26,7 +26,7 @@ class Store:
     def __init__(self, rule: RuleInfo, kernel: Kernel) -> None:
         self.rule = rule
         self.kernel = kernel
-        self.groups: list[ParamGroup] = []
+        self.groups = Groups()
         self.slots: list[Slot] = []
         self.nodes: list[Node] = []
         self.grouped = False
@@ -46,7 +46,7 @@ class Store:
         flat = flatten(params, self.positions)
         slots = self._make_slots(group, flat)
         group.params.extend(slot.given for slot in slots)
-        self.groups.append(group)
+        self.groups.join(group)
         self.slots.extend(slots)
         self.nodes.append(flat.node)
         self.positions += flat.positions
@@ -114,7 +114,7 @@ class Store:
         for group in self.groups:
             twin = other._make_group(copy.deepcopy(dict(group.settings), memo), group.maximize)
             twins[id(group)] = memo[id(group)] = twin
-            other.groups.append(twin)
+            other.groups.join(twin)
         for slot in self.slots:
             given = copy.deepcopy(slot.given, memo)
             twin = twins[id(slot.group)]

@@ -27,7 +27,6 @@ from optdsl.targets.registers import (
 from optdsl.targets.text import Names, Writer, one_line
 
 ARGUMENTS = ("states", "scalars", "hypers", "numbers", "masks", "clip_value", "gradient_scale", "transform", "h")
-FOLDS = {Fold.SUM: "total", Fold.DOT: "inner", Fold.AMAX: "largest"}
 RESERVED = python.RESERVED | python.MODULE_NAMES | frozenset(ARGUMENTS)
 
 
@@ -231,7 +230,7 @@ class _Lowering:
         for let in self.phase.reductions:
             assert isinstance(let.value, Reduce)
             args = tuple(self._emit(arg, self.block, None) for arg in let.value.args)
-            self.block.add(Instruction(FOLDS[let.value.fold], args, self.function.spell(let.symbol)))
+            self.block.add(Instruction(python.FOLDS[let.value.fold], args, self.function.spell(let.symbol)))
         return self.block
 
     def _store_foreign(self, let: Let) -> None:

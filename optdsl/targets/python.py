@@ -13,6 +13,7 @@ from optdsl.ir.kernel import Program, symbols
 from optdsl.ir.nodes import (
     Apply,
     Expr,
+    Fold,
     Hyper,
     Kind,
     Number,
@@ -51,6 +52,9 @@ FUNCTIONS = {
     Op.FLOOR: "floor", Op.MIN: "minimum", Op.MAX: "maximum",
 }  # fmt: skip
 """Scalar functions, all of `optdsl.ir.ieee`, which the runtime offers as `ieee`."""
+
+FOLDS = {Fold.SUM: "total", Fold.DOT: "inner", Fold.AMAX: "largest"}
+"""Reductions, functions of `optdsl.runtime.blocks`."""
 
 UFUNCS = {
     Op.NEG: "negative", Op.ADD: "add", Op.SUB: "subtract", Op.MUL: "multiply", Op.DIV: "divide", Op.POW: "power",
@@ -97,8 +101,8 @@ def _scalar(expr: Expr, spell: Spell) -> tuple[str, int]:
             return f"{_bracketed(left, spell, first)} {INFIX[op]} {_bracketed(right, spell, level + 1)}", level
         case Apply(op, args):
             return f"ieee.{FUNCTIONS[op]}({', '.join(scalar(arg, spell) for arg in args)})", ATOM
-        case Reduce():
-            raise TypeError("a reduction is not a scalar expression")
+        case Reduce(fold, args):  # only in first values: kernels have names for their reductions
+            return f"{FOLDS[fold]}({', '.join(array(arg, spell) for arg in args)})", ATOM
 
 
 def _bracketed(expr: Expr, spell: Spell, level: int) -> str:

@@ -19,6 +19,7 @@ from optdsl.loading import load, loads, resolve_target
 from optdsl.runtime import toolchain
 from optdsl.runtime.optimizer import Optimizer
 from optdsl.runtime.wording import suggestion
+from optdsl.terminal import count
 from optdsl.trials import plot as pictures
 from optdsl.trials.functions import FUNCTIONS
 from optdsl.trials.run import (
@@ -217,9 +218,12 @@ def _tell(console: Console, result: Result, optimizer_class: type[Optimizer]) ->
     else:
         steps, losses = len(result.path) - 1, list(result.losses)
         console.print(_function_table(result))
-    _say(console, f"{steps:,} steps in {result.seconds:.2f} s")
+    _say(console, f"{count(steps, 'step')} in {result.seconds:.2f} s")
     if result.diverged:
-        _say(console, f"diverged after {steps:,} steps: the loss is no longer a finite number{_hint(optimizer_class)}")
+        _say(
+            console,
+            f"diverged after {count(steps, 'step')}: the loss is no longer a finite number{_hint(optimizer_class)}",
+        )
     elif losses[-1] >= losses[0]:
         _say(
             console, f"the loss did not fall: it went from {losses[0]:.4g} to {losses[-1]:.4g}{_hint(optimizer_class)}"

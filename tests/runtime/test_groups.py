@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from optdsl.runtime.groups import ParamGroup
+from optdsl.runtime.kernel import NumpyPlan
 from optdsl.runtime.optimizer import Optimizer
 
 from .handmade import SGD, Adam, Mixed
@@ -228,19 +229,28 @@ def test_a_schedules_value_is_checked_before_anything_changes(value: Any, error:
     assert (x[0], y[0], opt.step_count("0")) == (-1.0, -1.0, 1)
 
 
-def test_a_schedule_may_not_make_states_come_or_go() -> None:
+def test_states_come_and_go_with_a_schedule() -> None:
     x = np.zeros(1)
-    opt = SGD([x], lr=1.0, momentum=lambda t: 0.5 if t < 3 else 0.0)
-    opt.step([np.ones(1)])
-    opt.step([np.ones(1)])
-    before = x.copy()
-    with pytest.raises(
-        ValueError, match="the schedule of 'momentum' changes at step 3 of '0' whether state 'b' exists"
-    ):
+    opt = SGD([x], lr=1.0, momentum=lambda t: 0.5 if t in (2, 3) else 0.0)
+    alive = []
+    for _ in range(4):
         opt.step([np.ones(1)])
-    assert x == before
-    opt.param_groups[0]["momentum"] = 0.0
+        alive.append(sorted(opt.state["0"]))
+    assert alive == [[], ["b"], ["b"], []]
+    assert x[0] == -(1 + 1 + 1.5 + 1), "the buffer starts at 0 when it comes into being"
+
+
+def test_a_step_that_fails_brings_back_the_states_a_schedule_took() -> None:
+    x = np.zeros(1)
+    opt = SGD([x], lr=1.0, momentum=lambda t: 0.5 if t == 1 else 0.0)
     opt.step([np.ones(1)])
+    buffer = opt.state["0"]["b"].copy()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NumpyPlan, "run", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            opt.step([np.ones(1)])
+    assert opt.state["0"]["b"] == buffer
+    assert (x[0], opt.step_count("0")) == (-1.0, 1)
 
 
 def test_a_truth_value_may_have_a_schedule_that_keeps_the_states() -> None:

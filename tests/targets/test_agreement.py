@@ -539,3 +539,62 @@ def test_steps_are_enough_to_differ() -> None:
     assert {np.inf, -np.inf, float(np.finfo(np.float32).max)} <= set(seen.tolist())
     assert (np.signbit(seen) & (seen == 0)).any()
     assert ((seen != 0) & (abs(seen) < np.finfo(np.float32).tiny)).any()
+
+
+# What is the same for all elements
+
+
+@pytest.mark.parametrize(
+    "value", ["sc^3", "h2*h2*h2", "exp(h2)", "if t > 1 then sc*sc*1.7 else 0", "mean(g)*h2*sc", "norm(g)/3*h2"]
+)
+def test_a_scalar_that_fills_a_tensor_is_rounded_once(value: str, target: str) -> None:
+    """An equation of a tensor whose value is one number is computed in float64, wherever it is used."""
+    text = (
+        "rule R(x, g)\nhyper\n  h2 = 0.3\nstate\n  m = 0\n  sc: scalar = 1\nupdate\n"
+        f"  sc' = -1 - h2\n  m' = {value}\n  x' = x - h2*(g + m)\n"
+    )
+    rule = rule_from(text)
+    x = np.linspace(-1, 2, 5, dtype=np.float32)
+    optimizer = loads(text, target)([x])
+    arithmetic = Arrays(np.float32)
+    hypers = evaluate.defaults(rule)
+    now, states = x.copy(), evaluate.initial_states(rule, arithmetic, hypers, x.copy())
+    for t in (1, 2, 3):
+        g = np.linspace(0.1, 0.7, 5, dtype=np.float32) * np.float32(t)
+        optimizer.step([g])
+        outcome = evaluate.step(rule, arithmetic, hypers, now, g, states, t)
+        now, states = outcome.parameter, outcome.states
+        assert optimizer.state["0"]["m"].tolist() == states["m"].tolist()
+
+
+def test_half_powers_are_roots_everywhere(target: str, dtype: Float) -> None:
+    """C compilers and NumPy disagree on whether `pow(-inf, 0.5)` is NaN, even within one array."""
+    x = np.zeros(17, dtype)
+    loads("rule R(x, g)\nupdate\n  x' = g^0.5 + 1/g^-0.5\n", target)([x]).step([np.full(17, -np.inf, dtype)])
+    assert np.isnan(x).all()
+    loads("rule R(x, g)\nupdate\n  x' = g^0.5\n", target)([x]).step([np.full(17, -0.0, dtype)])
+    assert np.signbit(x).all()
+
+
+def test_first_values_may_reduce_the_parameter(target: str) -> None:
+    """A state can start from a norm of the parameter it belongs to."""
+    states = "state\n  s: scalar = norm(x)\n  z = x/amax(x)\nupdate\n  s' = s\n  z' = z\n"
+    text = f"rule R(x, g)\n{states}  x' = x - g*s*z\n"
+    x = np.array([3.0, 4.0])
+    loads(text, target)([x]).step([np.ones(2)])
+    assert x.tolist() == [3 - 5 * 0.75, 4 - 5.0]
+    empty = np.empty(0)
+    loads(text, target)([empty]).step([np.empty(0)])
+    assert empty.size == 0
+
+
+def test_a_named_condition_of_states_is_seen_through(target: str) -> None:
+    """A state that exists under a condition may be read where an intermediate of that condition holds."""
+    text = (
+        "rule R(x, g)\nhyper\n  a = 1\nstate\n  m = 0 when a > 0\nupdate\n"
+        "  on = a > 0\n  m' = m + g\n  x' = if on then x - 2*m' else x - g\n"
+    )
+    for a, expected in ((1.0, -2.0), (0.0, -1.0)):
+        x = np.zeros(3)
+        loads(text, target)([x], a=a).step([np.ones(3)])
+        assert x.tolist() == [expected] * 3
