@@ -5,8 +5,10 @@ A rule that is in the cache is loaded without the compiler: neither SymPy nor La
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import keyword
+import os
 import re
 import shutil
 import sys
@@ -102,6 +104,22 @@ def _load(text: str, name: str, shown: str, target: str, exact: bool) -> type[Op
         return _from(shown, _compiled(text, name, shown, "numpy", exact))
 
 
+@functools.cache
+def generator() -> str:
+    """Return what tells one state of the compiler from another: its version, and the sizes and times of its files.
+
+    A contributor who changes a pass or a target is so never served code made before.
+    """
+    package = Path(__file__).parent
+    parts = [__version__]
+    for folder in ("", "ir", "passes", "resolve", "syntax", "targets"):
+        for entry in sorted(os.scandir(package / folder), key=lambda entry: entry.name):
+            if entry.is_file():
+                state = entry.stat()
+                parts.append(f"{folder}/{entry.name} {state.st_size} {state.st_mtime_ns}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
 def _from(shown: str, optimizer: type[Optimizer]) -> type[Optimizer]:
     """Say where a rule was read from; generated code names the file alone, to be the same everywhere."""
     optimizer.rule = replace(optimizer.rule, source=shown)
@@ -110,7 +128,7 @@ def _from(shown: str, optimizer: type[Optimizer]) -> type[Optimizer]:
 
 def _compiled(text: str, name: str, shown: str, target: str, exact: bool) -> type[Optimizer]:
     stem = module_stem(name)
-    parts = {"text": text, "stem": stem, "target": target, "exact": str(exact), "version": __version__}
+    parts = {"text": text, "stem": stem, "target": target, "exact": str(exact), "generator": generator()}
     if target == "c":
         compiler = toolchain.find_compiler()
         parts |= {"compiler": f"{compiler.name} {compiler.version}", "flags": " ".join(toolchain.FLAGS)}
