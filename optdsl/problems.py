@@ -295,20 +295,13 @@ class BadInterval(Problem):
     slug: ClassVar[str] = "bad-interval"
     why: str
     mend: str = ""
-    mended: str = ""
 
     @property
     def message(self) -> str:
         return self.why
 
     @property
-    def fix(self) -> Fix | None:
-        return Fix(span=self.span, text=self.mended) if self.mended else None
-
-    @property
     def help(self) -> str:
-        if self.mended:
-            return f"write `{self.mended}`"
         return (
             self.mend
             or "an interval is written `[0, 1)`: the lower end first, `[ ]` closed, `( )` open, `inf` for no bound"

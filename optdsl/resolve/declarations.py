@@ -60,18 +60,8 @@ class Declarations(Expressions):
         interval = Interval(float(low), float(high), node.low_closed, node.high_closed)
         if interval.low > interval.high or (interval.low == interval.high and interval.low not in interval):
             self._report(bad.BadInterval(span=node.span, why="no number lies in this interval"))
-        elif (interval.low in (float("inf"), float("-inf")) and interval.low_closed) or (
-            interval.high in (float("inf"), float("-inf")) and interval.high_closed
-        ):
-            ends = self.source.snippet(node.span)[1:-1]
-            opening = "[" if node.low_closed and interval.low != float("-inf") else "("
-            closing = "]" if node.high_closed and interval.high != float("inf") else ")"
-            self._report(
-                bad.BadInterval(span=node.span, why="an infinite end must be open", mended=f"{opening}{ends}{closing}")
-            )
-        else:
-            return interval
-        return None
+            return None
+        return interval
 
     def _alias(self, entry: ast.AliasEntry) -> None:
         for member in entry.members:

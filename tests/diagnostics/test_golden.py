@@ -93,7 +93,7 @@ def test_a_fix_removes_its_finding(case: Path, number: int) -> None:
 
 def test_many_kinds_of_findings_offer_a_fix() -> None:
     assert {problem.slug for case in CASES for problem in analyse(read(case)).problems if problem.fix} >= {
-        "syntax", "undefined-name", "duplicate-name", "not-a-state", "unknown-function", "bad-interval",
+        "syntax", "undefined-name", "duplicate-name", "not-a-state", "unknown-function",
     }  # fmt: skip
 
 
