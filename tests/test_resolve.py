@@ -196,7 +196,8 @@ def test_defaults_follow_from_earlier_ones() -> None:
     ("interval", "default", "fine"),
     [
         ("[0, 1)", "0", True), ("(0, 1)", "0", False), ("[0, 1)", "1", False), ("[0, 1]", "1", True),
-        ("(-inf, inf)", "-5", True), ("[-1, 2*3]", "6", True), ("[0, inf)", "inf", False), ("[0, inf]", "inf", True), ("[-inf, 0]", "-inf", True), ("[1, 1]", "1", True),
+        ("(-inf, inf)", "-5", True), ("[-1, 2*3]", "6", True), ("[0, inf)", "inf", False),
+        ("[0, inf]", "inf", True), ("[-inf, 0]", "-inf", True), ("[1, 1]", "1", True),
         ("[0, 1]", "inf - inf", False), ("[0, 1]", "1e-320", True), ("[0, 1.7e308]", "1.7e308", True),
     ],
 )  # fmt: skip
