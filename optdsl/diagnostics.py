@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -43,7 +44,7 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class Problem(ABC):
     """One finding. Subclasses name the slug and fill the words."""
 
     slug: ClassVar[str]
@@ -51,9 +52,9 @@ class Problem:
     span: tuple[int, int]
 
     @property
+    @abstractmethod
     def message(self) -> str:
         """What is wrong, in one line."""
-        raise NotImplementedError
 
     @property
     def label(self) -> str:
