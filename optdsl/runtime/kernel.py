@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -259,9 +260,9 @@ class CKernel:
     def open(cls, path: Path, select: Callable[[Mapping[str, float]], int], tensor_states: tuple[str, ...]) -> CKernel:
         """Load the library a generated module stands beside."""
         library = ctypes.CDLL(str(path))
+        table = (ctypes.c_int64, ctypes.c_void_p)
+        library.optdsl_step.argtypes, library.optdsl_step.restype = (*table, *table, ctypes.c_int64), ctypes.c_int
         for suffix in ("f32", "f64"):
-            step = getattr(library, f"optdsl_step_{suffix}")
-            step.argtypes, step.restype = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64), ctypes.c_int
             squares = getattr(library, f"optdsl_squares_{suffix}")
             squares.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_double, ctypes.c_int64)
             squares.restype = ctypes.c_double
@@ -294,8 +295,12 @@ def _suffix(dtype: np.dtype[np.floating]) -> str:
     return {4: "f32", 8: "f64"}[dtype.itemsize]
 
 
+FIXED_COLUMNS = 7
+"""Columns of a row before the addresses of the tensor states."""
+
+
 class CPlan:
-    """The table of addresses that one call of a C kernel works through, one row per parameter.
+    """The tables of addresses that one call of a C kernel works through, a row per parameter, for each element type.
 
     The columns are the element count, the step number, the variant, then the addresses of the hyperparameters, scalar
     states, parameter, gradient and tensor states, as in `optdsl/targets/skeleton.c`.
@@ -304,13 +309,14 @@ class CPlan:
     def __init__(self, kernel: CKernel, leaves: Sequence[Leaf]) -> None:
         self.kernel = kernel
         self.leaves = leaves
-        self.tables: dict[str, tuple[list[int], npt.NDArray[np.int64]]] = {}
+        width = len(kernel.tensor_states) + FIXED_COLUMNS
+        self.tables: list[tuple[list[int], npt.NDArray[np.int64]]] = []
         for suffix in ("f32", "f64"):
             members = [index for index, leaf in enumerate(leaves) if _suffix(leaf.flat.dtype) == suffix]
-            if members:
-                rows = np.array([self._row(leaves[index]) for index in members], np.int64)
-                self.tables[suffix] = members, rows
-        self.gradients: list[Array | None] = [None] * len(leaves)
+            rows = np.array([self._row(leaves[index]) for index in members], np.int64).reshape(-1, width)
+            self.tables.append((members, rows))
+        # Weak, so that a plan keeps no gradient alive that its owner has let go of.
+        self.gradients: list[weakref.ref[Array] | None] = [None] * len(leaves)
         self.hypers: list[npt.NDArray[np.float64] | None] = [None] * len(leaves)
 
     def _row(self, leaf: Leaf) -> list[int]:
@@ -320,21 +326,30 @@ class CPlan:
 
     def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]) -> None:
         given = dict(zip(active, zip(gradients, hypers, strict=True), strict=True))
-        for suffix, (members, rows) in self.tables.items():
-            chosen = []
-            for row, index in enumerate(members):
-                if index not in given:
-                    continue
-                chosen.append(row)
-                gradient, vector = given[index]
-                rows[row, 1] = self.leaves[index].steps + 1
-                if gradient is not self.gradients[index]:
-                    self.gradients[index] = gradient
-                    rows[row, 6] = gradient.ctypes.data
-                if vector is not self.hypers[index]:
-                    self.hypers[index] = vector
-                    rows[row, 3] = vector.ctypes.data
-            table = rows if len(chosen) == len(members) else rows[chosen]
-            step = getattr(self.kernel.library, f"optdsl_step_{suffix}")
-            if len(table) and step(len(table), table.ctypes.data, threads()) != 0:
-                raise MemoryError("no memory for the scratch space of a step; nothing was changed")
+        singles, doubles = (self._chosen(members, rows, given) for members, rows in self.tables)
+        step = self.kernel.library.optdsl_step
+        if step(len(singles), singles.ctypes.data, len(doubles), doubles.ctypes.data, threads()) != 0:
+            raise MemoryError("no memory for the scratch space of a step; nothing was changed")
+
+    def _chosen(
+        self,
+        members: list[int],
+        rows: npt.NDArray[np.int64],
+        given: Mapping[int, tuple[Array, npt.NDArray[np.float64]]],
+    ) -> npt.NDArray[np.int64]:
+        """Bring the rows of a table up to date and return those of the leaves that are stepped."""
+        chosen = []
+        for row, index in enumerate(members):
+            if index not in given:
+                continue
+            chosen.append(row)
+            gradient, vector = given[index]
+            rows[row, 1] = self.leaves[index].steps + 1
+            seen = self.gradients[index]
+            if seen is None or seen() is not gradient:
+                self.gradients[index] = weakref.ref(gradient)
+                rows[row, 6] = gradient.ctypes.data
+            if vector is not self.hypers[index]:
+                self.hypers[index] = vector
+                rows[row, 3] = vector.ctypes.data
+        return rows if len(chosen) == len(members) else rows[chosen]

@@ -94,7 +94,8 @@ class _Library:
     def text(self) -> str:
         skeleton = files("optdsl.targets").joinpath("skeleton.c").read_text(encoding="utf-8")
         common, rest = skeleton.split("/* ---- after the sizes of the rule ---- */\n")
-        sized, typed = rest.split("/* ---- for each element type ---- */\n")
+        sized, rest = rest.split("/* ---- for each element type ---- */\n")
+        typed, last = rest.split("/* ---- after both element types ---- */\n")
         writer = self.writer
         writer.line(f"/* {comment(self.rule.doc or self.rule.name)}")
         origin = f"optdsl {__version__} from {comment(python.source_name(self.rule))}"
@@ -126,6 +127,7 @@ class _Library:
             self._elements(suffix)
             names = {"T": ctype, "S": suffix, "F": "f" if suffix == "f32" else ""}
             writer.lines += Template(typed).substitute(names).rstrip("\n").split("\n")
+        writer.lines += last.rstrip("\n").split("\n")
         return writer.text()
 
     def _phases(self) -> int:

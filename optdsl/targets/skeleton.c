@@ -108,6 +108,7 @@ typedef struct {
     const int64_t *table;
     int64_t rows, elements;
     double **c;      /* the scalars of each row */
+    double *scalars; /* where they lie */
     int64_t row;     /* of a large tensor in work */
     int phase;
     double *partial; /* what its blocks leave, SUMS each */
@@ -156,47 +157,49 @@ static void blocks_$S(void *context, int64_t k, int64_t threads) {
     }
 }
 
-/* Step every row of the table, in place. Returns 0, or 1 without having changed anything where there is no memory. */
-int optdsl_step_$S(int64_t rows, const int64_t *table, int64_t threads) {
-    step_$S s = {.table = table, .rows = rows};
+static void end_$S(step_$S *s) {
+    free(s->c), free(s->scalars), free(s->partial);
+}
+
+/* Get what a step of every row of a table needs. Returns 1 where there is no memory. */
+static int begin_$S(step_$S *s, int64_t rows, const int64_t *table) {
+    *s = (step_$S){.table = table, .rows = rows};
     int64_t longest = 0;
     for (int64_t r = 0; r < rows; ++r) {
         const int64_t n = table[r * COLUMNS + COUNT];
-        s.elements += n;
+        s->elements += n;
         if (n > longest) longest = n;
     }
-    double *scalars = malloc((size_t)(rows + 1) * (SLOTS + 1) * sizeof *scalars);
-    s.c = malloc((size_t)(rows + 1) * sizeof *s.c);
-    if (REDUCTIONS) s.partial = malloc((size_t)(longest / BLOCK + 1) * SUMS * sizeof *s.partial);
-    if (!scalars || !s.c || (REDUCTIONS && !s.partial)) {
-        free(scalars), free(s.c), free(s.partial);
-        return 1;
-    }
-    for (int64_t r = 0; r < rows; ++r) {
-        const int64_t *row = table + r * COLUMNS;
+    s->scalars = malloc((size_t)(rows + 1) * (SLOTS + 1) * sizeof *s->scalars);
+    s->c = malloc((size_t)(rows + 1) * sizeof *s->c);
+    if (REDUCTIONS) s->partial = malloc((size_t)(longest / BLOCK + 1) * SUMS * sizeof *s->partial);
+    return !s->scalars || !s->c || (REDUCTIONS && !s->partial);
+}
+
+static void run_$S(step_$S *s, int64_t threads) {
+    for (int64_t r = 0; r < s->rows; ++r) {
+        const int64_t *row = s->table + r * COLUMNS;
         if (!OWN_SCALARS && r > 0 && same_scalars(row, row - COLUMNS)) {
-            s.c[r] = s.c[r - 1];
+            s->c[r] = s->c[r - 1];
         } else {
-            s.c[r] = scalars + r * (SLOTS + 1);
-            prologue(row, s.c[r]);
+            s->c[r] = s->scalars + r * (SLOTS + 1);
+            prologue(row, s->c[r]);
         }
     }
     if (!REDUCTIONS) {
-        parallel(share_$S, &s, worthwhile(s.elements, threads));
+        parallel(share_$S, s, worthwhile(s->elements, threads));
     } else {
-        parallel(whole_$S, &s, worthwhile(s.elements, threads));
-        for (s.row = 0; s.row < rows; ++s.row) {
-            const int64_t *row = table + s.row * COLUMNS, n = row[COUNT];
-            for (s.phase = 0; n > BLOCK && s.phase < PHASES; ++s.phase) {
-                between(row, s.c[s.row], s.phase);
-                parallel(blocks_$S, &s, worthwhile(n, threads));
-                folded(row, s.c[s.row], s.phase, s.partial, (n + BLOCK - 1) / BLOCK);
+        parallel(whole_$S, s, worthwhile(s->elements, threads));
+        for (s->row = 0; s->row < s->rows; ++s->row) {
+            const int64_t *row = s->table + s->row * COLUMNS, n = row[COUNT];
+            for (s->phase = 0; n > BLOCK && s->phase < PHASES; ++s->phase) {
+                between(row, s->c[s->row], s->phase);
+                parallel(blocks_$S, s, worthwhile(n, threads));
+                folded(row, s->c[s->row], s->phase, s->partial, (n + BLOCK - 1) / BLOCK);
             }
         }
     }
-    for (int64_t r = 0; SCALAR_STATES && r < rows; ++r) finish(table + r * COLUMNS, s.c[r]);
-    free(scalars), free(s.c), free(s.partial);
-    return 0;
+    for (int64_t r = 0; SCALAR_STATES && r < s->rows; ++r) finish(s->table + r * COLUMNS, s->c[r]);
 }
 
 /* Sum of squares of g, each element clipped to +-limit first; in float64, in an order that depends on n alone. */
@@ -247,4 +250,17 @@ int optdsl_finite_$S(const $T *g, int64_t n, int64_t threads) {
     for (int64_t k = 0; k < count; ++k)
         if (s.bad[k]) return 0;
     return 1;
+}
+
+/* ---- after both element types ---- */
+
+/* Step every row of two tables, in place. Returns 0, or 1 without having changed anything where there is no memory. */
+int optdsl_step(int64_t rows_f32, const int64_t *table_f32, int64_t rows_f64, const int64_t *table_f64, int64_t threads) {
+    step_f32 single;
+    step_f64 wide;
+    const int failed = begin_f32(&single, rows_f32, table_f32) | begin_f64(&wide, rows_f64, table_f64);
+    if (!failed && rows_f32 > 0) run_f32(&single, threads);
+    if (!failed && rows_f64 > 0) run_f64(&wide, threads);
+    end_f32(&single), end_f64(&wide);
+    return failed;
 }
