@@ -115,6 +115,8 @@ class Lists(ABC):
             first = terms.pop(0) if terms else self.literal(-ieee.INF)
         for term in terms:
             first = self.scalar(join, (first, term))
+        if fold is Fold.AMAX:  # of zeros it is +0, whatever order they are looked at
+            first = self.scalar(Op.ADD, (first, self.literal(Fraction(0))))
         return first
 
     @abstractmethod
@@ -240,8 +242,11 @@ class Arrays:
             if op in (Op.MIN, Op.MAX):
                 a, b = np.broadcast_arrays(*values)
                 wins = a < b if op is Op.MIN else a > b
-                return np.where(wins | np.isnan(a), a, b)
-            return np.asarray(_ARRAY_OPS[op](*values))
+                result = np.where(wins | np.isnan(a), a, b)
+            else:
+                result = np.asarray(_ARRAY_OPS[op](*values))
+        # Where a scalar condition chose a scalar for every argument, the value is one number all the same.
+        return result if result.ndim else np.full(size, result)
 
     def select(self, condition: Any, chosen: Any, other: Any, size: int) -> Any:
         return np.where(condition, self.spread(chosen, size), self.spread(other, size))
@@ -249,13 +254,16 @@ class Arrays:
     def spread(self, value: Any, size: int) -> Any:
         if isinstance(value, np.ndarray):
             return value
-        return np.full(size, value, bool if isinstance(value, bool) else self.dtype)
+        with np.errstate(all="ignore"):
+            return np.full(size, value, bool if isinstance(value, bool) else self.dtype)
 
     def load(self, value: Any) -> Any:
-        return value.astype(self.dtype) if isinstance(value, np.ndarray) else value
+        with np.errstate(all="ignore"):
+            return value.astype(self.dtype) if isinstance(value, np.ndarray) else value
 
     def store(self, value: Any, storage: str | None) -> Any:
-        return value if storage is None else value.astype(storage_type(storage))
+        with np.errstate(all="ignore"):
+            return value if storage is None else value.astype(storage_type(storage))
 
     def fold(self, fold: Fold, args: tuple[Any, ...]) -> float:
         wide = [arg.astype(np.float64) for arg in args]
@@ -266,4 +274,4 @@ class Arrays:
                 case Fold.DOT:
                     return float(np.sum(wide[0] * wide[1]))
                 case Fold.AMAX:
-                    return float(np.max(wide[0], initial=-np.inf))
+                    return float(np.max(wide[0], initial=-np.inf)) + 0.0

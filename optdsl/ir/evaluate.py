@@ -87,7 +87,9 @@ def initial_states(rule: Rule, arithmetic: Arithmetic, hypers: Mapping[str, Any]
     """Return the states of a parameter at its first step."""
 
     def value_of(symbol: Symbol) -> Any:
-        return hypers[symbol.name] if symbol.role is Role.HYPER else len(x) if symbol.role is Role.SIZE else x
+        if symbol.role is Role.HYPER:
+            return hypers[symbol.name]
+        return arithmetic.literal(Fraction(len(x))) if symbol.role is Role.SIZE else x
 
     states = {}
     for state in present_states(rule, hypers):

@@ -38,5 +38,5 @@ def inner(left: AnyArray, right: AnyArray) -> float:
 
 
 def largest(block: AnyArray) -> float:
-    """Return the largest element of a block; NaN if one is."""
-    return float(np.max(block, initial=-np.inf))
+    """Return the largest element of a block; NaN if one is; +0 of zeros."""
+    return float(np.max(block, initial=-np.inf)) + 0.0

@@ -89,9 +89,10 @@ def state_dtype(state: State, data: Array) -> np.dtype[Any]:
 
 def _initial(state: State, numbers: Mapping[str, float], data: Array) -> Array:
     with np.errstate(all="ignore"):  # scalar and element arithmetic of the language never warn
-        value = state.init(numbers, data)
+        # A scalar is rounded where it enters element arithmetic, here too.
+        value = np.asarray(state.init(numbers, data)).astype(data.dtype, copy=False)
     dtype = state_dtype(state, data)
-    if np.ndim(value) == 0 and value == 0 and not np.signbit(value):
+    if value.ndim == 0 and value == 0 and not np.signbit(value):
         return np.zeros(data.shape, dtype)  # pages that are never written to cost nothing
     result = np.empty(data.shape, dtype)
     result[...] = value

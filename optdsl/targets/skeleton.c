@@ -42,7 +42,7 @@ static inline void largest_lanes(double *restrict lanes, const double *restrict 
 static inline double largest_of(const double *lanes) {
     double most = -INFINITY;
     for (int k = 0; k < LANES; ++k) most = greater_f64(most, lanes[k]);
-    return most;
+    return most + 0.0; /* of zeros +0, whatever order they are looked at */
 }
 
 /* Run work(context, k, threads) for each k below threads, the first on the caller's thread. Threads are started for

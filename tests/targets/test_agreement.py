@@ -23,6 +23,7 @@ from optdsl.ir.nodes import TRANSCENDENTAL, Expr, Kind, Rule, operands
 from optdsl.loading import load, loads
 from optdsl.passes.validate import Term, Terms
 from optdsl.runtime.blocks import BLOCK
+from optdsl.source import SourceFile
 
 from . import rules
 from .support import (
@@ -598,3 +599,53 @@ def test_a_named_condition_of_states_is_seen_through(target: str) -> None:
         x = np.zeros(3)
         loads(text, target)([x], a=a).step([np.ones(3)])
         assert x.tolist() == [expected] * 3
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        "x' = 2*(if flag then 3 else g)",
+        "d = sqrt(if flag then lr else g)\n  x' = x - lr*d/g",
+        "x' = x - max(if t == 1 then 3 else g, if t < 3 then lr else x)",
+    ],
+)
+def test_a_scalar_arm_of_element_arithmetic_fills_the_tensor(update: str, target: str, dtype: Float) -> None:
+    """Where a scalar condition leaves only scalars in element arithmetic, every element has that value."""
+    text = f"rule R(x, g)\nhyper\n  flag = true\n  lr = 0.1\nupdate\n  {update}\n"
+    assert pipeline.check(SourceFile("r.opt", text)).rule is not None
+    x, g = np.linspace(1, 2, 5, dtype=dtype), np.linspace(-1, 3, 5, dtype=dtype)
+    now = x.copy()
+    optimizer = loads(text, target, exact=True)([x])
+    rule = rule_from(text)
+    for t in (1, 2, 3):
+        optimizer.step([g])
+        now = evaluate.step(rule, Arrays(dtype), evaluate.defaults(rule), now, g, {}, t).parameter
+        assert x.tolist() == now.tolist()
+
+
+def test_first_values_are_rounded_as_equations_are(target: str) -> None:
+    """A float64 state of a float32 parameter starts from a float32 number, as its equation would give."""
+    text = "rule R(x, g)\nhyper\n  lr = 0.1\nstate\n  v: f64 = lr\nupdate\n  v' = v\n  x' = x - g*v\n"
+    optimizer = loads(text, target)([np.ones(3, np.float32)])
+    optimizer.init_state()
+    before = optimizer.state["0"]["v"].tolist()
+    optimizer.step([np.ones(3, np.float32)])
+    assert before == optimizer.state["0"]["v"].tolist() == [float(np.float32(0.1))] * 3
+
+
+def test_the_largest_of_zeros_is_positive(target: str, dtype: Float) -> None:
+    """Reductions look at elements in an order of their own, which the sign of a zero mustn't show."""
+    g = np.where(np.arange(300) % 3 == 0, dtype.type(0), -dtype.type(0)).astype(dtype)
+    for gradient in (g, -g, g[::-1].copy()):
+        x = np.ones(300, dtype)
+        loads("rule R(x, g)\nupdate\n  x' = 1/amax(g)\n", target)([x]).step([gradient])
+        assert (x == np.inf).all()
+
+
+def test_numbers_beyond_the_type_overflow_in_silence(target: str) -> None:
+    """A scalar too large for float32 is infinity there, without a warning from check, start or step."""
+    text = "rule R(x, g)\nstate\n  m = 1e30*1e30\nupdate\n  m' = 1e30^2\n  x' = x + m'\n"
+    pipeline.check(SourceFile("r.opt", text))
+    x = np.ones(3, np.float32)
+    loads(text, target)([x]).step([np.ones(3, np.float32)])
+    assert (x == np.inf).all()
