@@ -184,7 +184,7 @@ def test_every_view_of_a_rule(view: str) -> None:
     assert result.exit_code == 0, result.stderr
     signs = {
         "math": "prod′ = prod·μ(t)", "latex": r"\begin{aligned}", "tree": "EquationEntry primed=True",
-        "kernel": "element operations", "numpy": "class NAdam(Optimizer):", "c": "optdsl_step_f32",
+        "kernel": "element operations", "numpy": "class NAdam(Optimizer):", "c": "int optdsl_step(",
         "json": '"name": "NAdam"',
     }  # fmt: skip
     assert signs[view] in result.stdout
