@@ -22,8 +22,6 @@ from optdsl.syntax.parser import parse
 from optdsl.syntax.printer import LATEX, latex_name, render, unicode_name
 from optdsl.terminal import count
 
-Options = dict[str, bool]
-
 
 def math(source: SourceFile, rule: Rule, exact: bool) -> str:
     """Return the equations in Unicode, with tables of hyperparameters and states, and what a step costs."""

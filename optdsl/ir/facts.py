@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 
 from optdsl.ir import nodes as ir
 from optdsl.ir.evaluate import constant
@@ -194,9 +193,6 @@ def _is_literal(expr: ir.Expr) -> bool:
     return isinstance(expr, ir.Number) or (
         isinstance(expr, ir.Apply) and expr.op is ir.Op.NEG and _is_literal(expr.args[0])
     )
-
-
-ZERO = ir.Number(Fraction(0), "0")
 
 
 def prune(expr: ir.Expr, facts: Facts) -> ir.Expr:
