@@ -13,9 +13,8 @@ from optdsl import pipeline
 from optdsl.functions import FUNCTIONS
 from optdsl.ir.nodes import Equation
 from optdsl.ir.show import show, show_kernel, show_symbol
-from optdsl.loading import decode
 from optdsl.show import tree
-from optdsl.source import SourceFile
+from optdsl.source import SourceFile, decode
 
 ROOT = Path(__file__).resolve().parent.parent
 RULE = "rules/flux/adamax.opt"

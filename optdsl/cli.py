@@ -102,8 +102,8 @@ def main() -> None:
 
 def _source(name: str, bundled: bool = False) -> SourceFile:
     """Return the text behind a FILE or, where allowed, a NAME; what can't be read is wrong usage."""
-    from optdsl.loading import decode, find
-    from optdsl.source import SourceFile
+    from optdsl.loading import find
+    from optdsl.source import SourceFile, decode
 
     try:
         if name == "-":

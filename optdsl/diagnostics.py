@@ -111,9 +111,8 @@ def render_concise(source: SourceFile, problems: Iterable[Problem]) -> str:
     lines = []
     for problem in in_order(problems):
         line, column = source.position(problem.span[0])
-        lines.append(
-            f"{_visible(source.name)}:{line}:{column}: {problem.severity}[{problem.slug}]: {_visible(problem.message)}"
-        )
+        place = f"{_visible(source.file(problem.span[0]))}:{line}:{column}"
+        lines.append(f"{place}: {problem.severity}[{problem.slug}]: {_visible(problem.message)}")
     return "\n".join(lines)
 
 
@@ -128,7 +127,7 @@ def as_records(source: SourceFile, problems: Iterable[Problem]) -> list[dict[str
                 "slug": problem.slug,
                 "severity": problem.severity,
                 "message": problem.message,
-                "file": source.name,
+                "file": source.file(problem.span[0]),
                 "line": start.line,
                 "column": start.column,
                 "end_line": end.line,
@@ -169,8 +168,9 @@ class _Paint:
 
 
 def _full(source: SourceFile, problem: Problem, paint: _Paint) -> str:
+    home = source.file(problem.span[0])
     places = [(problem.span, problem.label, True), *((note.span, note.label, False) for note in problem.notes)]
-    places.sort(key=lambda place: source.position(place[0][0]).line)
+    places.sort(key=lambda place: (source.file(place[0][0]) != home, source.position(place[0][0]).line))
     gutter = len(str(max(source.position(span[0]).line for span, _, _ in places)))
     start = source.position(problem.span[0])
     bar = paint("frame", f"{' ' * gutter} |")
@@ -178,22 +178,26 @@ def _full(source: SourceFile, problem: Problem, paint: _Paint) -> str:
         "bold", f": {_visible(problem.message)}"
     )
     arrow = paint("frame", f"{' ' * gutter}-->")
-    lines = [title, f"{arrow} {_visible(source.name)}:{start.line}:{start.column}", bar]
-    above = 0
+    lines = [title, f"{arrow} {_visible(home)}:{start.line}:{start.column}", bar]
+    above, file = 0, home
     for span, label, primary in places:
-        number = source.position(span[0]).line
-        if above and number > above + 1:
+        place, here = source.position(span[0]), source.file(span[0])
+        if here != file:
+            lines += [f"{paint('frame', ' ' * gutter + ':::')} {_visible(here)}:{place.line}:{place.column}", bar]
+            above, file = 0, here
+        if above and place.line > above + 1:
             lines.append(paint("frame", "..."))
         excerpt = _excerpt(source, span, label, primary, problem.severity, gutter, paint)
-        lines += excerpt[1:] if number == above else excerpt
-        above = number
-    if problem.help:
-        lines.append(bar)
-        for index, line in enumerate(problem.help.split("\n")):
-            lead = (
-                f"{paint('frame', ' ' * gutter + ' =')} {paint('help', 'help')}: " if index == 0 else " " * (gutter + 9)
-            )
-            lines.append(lead + _visible(line))
+        lines += excerpt[1:] if place.line == above else excerpt
+        above = place.line
+    remarks = [("help", problem.help)] if problem.help else []
+    if home != source.name:
+        remarks.insert(0, ("note", f"{source.name} is made from this rule"))
+    for index, (word, text) in enumerate(remarks):
+        lines += [bar] if index == 0 else []
+        for number, line in enumerate(text.split("\n")):
+            lead = f"{paint('frame', ' ' * gutter + ' =')} {paint('help', word)}: "
+            lines.append((lead if number == 0 else " " * (gutter + 9)) + _visible(line))
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -206,7 +210,7 @@ def _excerpt(
 ) -> list[str]:
     """Return a source line and the carets below it; a span over several lines is marked on its first."""
     start, end = source.position(span[0]), source.position(span[1])
-    text = source.line(start.line)
+    text = source.line(span[0])
     last = end.column if end.line == start.line else len(text) + 1
     first = max(0, start.column - 1 - WIDTH // 2) if len(text) > WIDTH else 0
     shown = text[first : first + WIDTH]

@@ -19,9 +19,10 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from optdsl import bundled
+from optdsl import bases, bundled
 from optdsl.runtime import cache, toolchain
 from optdsl.runtime.optimizer import Optimizer
+from optdsl.source import SourceFile, decode
 from optdsl.version import __version__
 
 TARGETS = ("auto", "numpy", "c")
@@ -60,14 +61,6 @@ def find(rule: str) -> Path:
     near = closest(rule, bundled.names())
     hint = f"; did you mean {near!r}?" if near else "; `optdsl list` shows the bundled ones"
     raise FileNotFoundError(f"there is no file and no bundled rule called {rule!r}{hint}")
-
-
-def decode(data: bytes, name: str) -> str:
-    """Return the text in some bytes, with Unix line ends. Raises ValueError where they aren't UTF-8."""
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}") from None
 
 
 def module_stem(name: str) -> str:
@@ -112,7 +105,7 @@ def generator() -> str:
     """
     package = Path(__file__).parent
     parts = [__version__]
-    for folder in ("", "ir", "passes", "resolve", "syntax", "targets"):
+    for folder in ("", "algebra", "ir", "passes", "resolve", "syntax", "targets"):
         for entry in sorted(os.scandir(package / folder), key=lambda entry: entry.name):
             if entry.is_file():
                 state = entry.stat()
@@ -128,7 +121,9 @@ def _from(shown: str, optimizer: type[Optimizer]) -> type[Optimizer]:
 
 def _compiled(text: str, name: str, shown: str, target: str, exact: bool) -> type[Optimizer]:
     stem = module_stem(name)
-    parts = {"text": text, "stem": stem, "target": target, "exact": str(exact), "generator": generator()}
+    made_from = bases.texts(SourceFile(shown, text))
+    whole = "\0".join([text, *made_from])
+    parts = {"text": whole, "stem": stem, "target": target, "exact": str(exact), "generator": generator()}
     if target == "c":
         compiler = toolchain.find_compiler()
         parts |= {"compiler": f"{compiler.name} {compiler.version}", "flags": " ".join(toolchain.FLAGS)}
@@ -167,7 +162,6 @@ def load_outside_the_cache(rule: str, target: str, folder: Path) -> type[Optimiz
 
 def _texts(text: str, shown: str, target: str, stem: str, exact: bool) -> dict[str, str]:
     from optdsl import pipeline
-    from optdsl.source import SourceFile
 
     return pipeline.compile_source(SourceFile(shown, text), target, stem, exact=exact)
 

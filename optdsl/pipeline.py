@@ -6,16 +6,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
-from optdsl import checks, targets
-from optdsl.diagnostics import CompileError, Problem
+from optdsl import bases, checks, targets
+from optdsl.diagnostics import CompileError, Problem, closest
 from optdsl.ir.kernel import Kernel, Program
 from optdsl.ir.nodes import Rule
 from optdsl.passes.schedule import schedule
 from optdsl.passes.simplify import simplify
 from optdsl.passes.specialise import conditions, specialise
 from optdsl.passes.validate import Domain, validate
+from optdsl.problems import CyclicDefinition, TooComplex, UnknownBase
 from optdsl.resolve import resolve
+from optdsl.resolve.inherit import inherit
 from optdsl.source import SourceFile
+from optdsl.syntax import ast
 from optdsl.syntax.parser import parse
 
 
@@ -40,11 +43,15 @@ class UnsupportedType(Problem):
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known of a file: everything found in it, and the rule if none of that is an error."""
+    """What is known of a file: everything found in it, and the rule if none of that is an error.
+
+    `source` holds the files it is made from, too, and `tree` what it takes over from them.
+    """
 
     source: SourceFile
     rule: Rule | None
     problems: tuple[Problem, ...]
+    tree: ast.Rule
 
     @property
     def errors(self) -> list[Problem]:
@@ -52,12 +59,50 @@ class Checked:
         return [problem for problem in self.problems if problem.severity == "error"]
 
 
+def read(source: SourceFile) -> tuple[SourceFile, ast.Rule, list[Problem]]:
+    """Parse a file and those it is made from; return their texts together, the whole rule, and what can't be read."""
+    tree, problems = parse(source)
+    chain = [tree]
+    while (header := chain[-1].header) is not None and header.base is not None:
+        known = [part.header.name.text for part in chain if part.header is not None]
+        found = _base(header.base, source.file(header.base.span.start))
+        if isinstance(found, Problem):
+            return source, tree, [*problems, found]
+        files = [source.name, *(name for _, name in source.later)]
+        if found.name in files:
+            names = tuple(known[files.index(found.name) :])
+            return source, tree, [*problems, CyclicDefinition(span=header.base.span, names=names, rules=True)]
+        if len(chain) == bases.LONGEST_CHAIN:
+            what = "this rule is made from too many others, one from the next"
+            return source, tree, [*problems, TooComplex(span=header.base.span, what=what, limit=str(len(chain)))]
+        source = source.followed_by(found)
+        base, unread = parse(source, len(chain))
+        chain.append(base)
+        problems += unread
+    whole = chain.pop()
+    while chain:
+        whole, wrong = inherit(chain.pop(), whole)
+        problems += wrong
+    return source, whole, problems
+
+
+def _base(name: ast.Name, asking: str) -> SourceFile | Problem:
+    """Return the file of a rule that another names, or why it can't be had."""
+    try:
+        found = bases.find(name.text, asking)
+    except (OSError, ValueError) as error:
+        return UnknownBase(span=name.span, name=name.text, why=getattr(error, "strerror", None) or str(error))
+    if found is None:
+        return UnknownBase(span=name.span, name=name.text, suggestion=closest(name.text.lower(), bases.names(asking)))
+    return found
+
+
 def analyse(source: SourceFile) -> Checked:
     """Parse and resolve a file."""
-    tree, unread = parse(source)
+    source, tree, unread = read(source)
     rule, wrong = resolve(source, tree)
     problems = (*unread, *wrong)
-    return Checked(source, None if unread else rule, problems)
+    return Checked(source, None if unread else rule, problems, tree)
 
 
 def check(source: SourceFile) -> Checked:
@@ -72,7 +117,7 @@ def rule_of(source: SourceFile) -> Rule:
     """Return the rule in a file; CompileError if it holds errors."""
     analysed = analyse(source)
     if analysed.rule is None:
-        raise CompileError(source, analysed.problems)
+        raise CompileError(analysed.source, analysed.problems)
     return analysed.rule
 
 
@@ -109,7 +154,7 @@ def emit(rule: Rule, target: str, stem: str, *, exact: bool = False) -> dict[str
         if state.storage in ("f16", "bf16")
     ]
     if unsupported:
-        raise CompileError(SourceFile(rule.source, rule.text), unsupported)
+        raise CompileError(SourceFile(rule.source, rule.text, rule.later), unsupported)
     return targets.find(target).emit(kernels(rule, exact=exact), stem)
 
 

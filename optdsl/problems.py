@@ -46,6 +46,54 @@ class UndefinedName(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoBase(Problem):
+    """`base` where there is no old right-hand side."""
+
+    slug: ClassVar[str] = "undefined-name"
+    rule: str
+
+    @property
+    def message(self) -> str:
+        return "`base` is not defined here"
+
+    @property
+    def label(self) -> str:
+        return f"`{self.rule}` has no such equation" if self.rule else "this rule isn't made from another"
+
+    @property
+    def help(self) -> str:
+        return "in a rule made `from` another, `base` is the old right-hand side of an equation given again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownBase(Problem):
+    """A rule named by another that can't be had."""
+
+    slug: ClassVar[str] = "unknown-base"
+    name: str
+    suggestion: str | None = None
+    why: str = ""
+
+    @property
+    def message(self) -> str:
+        return f"the rule `{self.name}` can't be read: {self.why}" if self.why else f"there is no rule `{self.name}`"
+
+    @property
+    def label(self) -> str:
+        return "" if self.why else f"no file {self.name.lower()}.opt beside this one, and no bundled rule"
+
+    @property
+    def help(self) -> str:
+        if self.suggestion:
+            return f"did you mean `{self.suggestion}`?"
+        return "" if self.why else "`optdsl list` shows the bundled rules"
+
+    @property
+    def fix(self) -> Fix | None:
+        return Fix(span=self.span, text=self.suggestion) if self.suggestion else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DuplicateName(Problem):
     """A name defined twice."""
 
@@ -165,9 +213,13 @@ class CyclicDefinition(Problem):
     slug: ClassVar[str] = "cyclic-definition"
     names: tuple[str, ...]
     functions: bool = False
+    rules: bool = False
 
     @property
     def message(self) -> str:
+        if self.rules:
+            chain = " -> ".join(f"`{name}`" for name in (*self.names, self.names[0]))
+            return f"these rules are made from each other: {chain}"
         if len(self.names) == 1:
             return f"`{self.names[0]}` is defined by itself"
         chain = " -> ".join(f"`{name}`" for name in (*self.names, self.names[0]))
@@ -175,6 +227,8 @@ class CyclicDefinition(Problem):
 
     @property
     def help(self) -> str:
+        if self.rules:
+            return "write the equations of one of them out"
         if self.functions:
             return "a function is expanded where it is used, so it can't call itself"
         primed = [name for name in self.names if name.endswith("'")]

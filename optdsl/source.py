@@ -27,30 +27,69 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceFile:
-    """The text of a rule and the name to show for it (a path, `<stdin>` or `<string>`)."""
+    """The text of a rule and the name to show for it (a path, `<stdin>` or `<string>`).
+
+    A rule made from another has the texts of both, one after the other, so that a span by itself tells which file it is
+    in: `later` says where each further file begins and what it is called.
+    """
 
     name: str
     text: str
+    later: tuple[tuple[int, str], ...] = ()
+
+    def followed_by(self, other: SourceFile) -> SourceFile:
+        """Return this text with another file after it. Spans of this one keep their meaning."""
+        start = len(self.text) + 1
+        further = ((start + begin, name) for begin, name in other.later)
+        return SourceFile(self.name, f"{self.text}\n{other.text}", (*self.later, (start, other.name), *further))
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(start for start, _ in self.later)]
+
+    def _file(self, offset: int) -> int:
+        return bisect_right(self._starts, offset) - 1
+
+    def file(self, offset: int) -> str:
+        """Return the name of the file that an offset lies in."""
+        number = self._file(offset)
+        return self.later[number - 1][1] if number > 0 else self.name
+
+    def extent(self, number: int) -> Span:
+        """Return where the text of a file stands, counted from 0, without its byte order mark."""
+        start = self._starts[number]
+        end = self._starts[number + 1] - 1 if number + 1 < len(self._starts) else len(self.text)
+        return Span(start + self.text.startswith(MARK, start), end)
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [
-            int(self.text.startswith(MARK)),
-            *(index + 1 for index, character in enumerate(self.text) if character == "\n"),
-        ]
+        return [0, *(index + 1 for index, character in enumerate(self.text) if character == "\n")]
 
     def position(self, offset: int) -> Position:
-        """Return the line and column of an offset."""
-        offset = max(offset, self._line_starts[0])
+        """Return the line and column of an offset, in its own file."""
+        number = self._file(offset)
+        offset = max(offset, self.extent(number).start)
         line = bisect_right(self._line_starts, offset)
-        return Position(line, offset - self._line_starts[line - 1] + 1)
+        first = bisect_right(self._line_starts, self._starts[number])
+        start = max(self._line_starts[line - 1], self.extent(number).start if line == first else 0)
+        return Position(line - first + 1, offset - start + 1)
 
-    def line(self, number: int) -> str:
-        """Return the text of a line (counted from 1) without its end."""
-        start = self._line_starts[number - 1]
-        end = self._line_starts[number] - 1 if number < len(self._line_starts) else len(self.text)
+    def line(self, offset: int) -> str:
+        """Return the text of the line that holds an offset, without its end."""
+        line = bisect_right(self._line_starts, offset)
+        start = self._line_starts[line - 1]
+        start += start in self._starts and self.text.startswith(MARK, start)
+        end = self._line_starts[line] - 1 if line < len(self._line_starts) else len(self.text)
         return self.text[start:end].rstrip("\r")
 
     def snippet(self, span: tuple[int, int]) -> str:
         """Return the text of a span."""
         return self.text[span[0] : span[1]]
+
+
+def decode(data: bytes, name: str) -> str:
+    """Return the text in some bytes, with Unix line ends. Raises ValueError where they aren't UTF-8."""
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}") from None

@@ -21,7 +21,7 @@ def test_columns_count_characters() -> None:
 
 def test_a_line_has_no_end() -> None:
     source = SourceFile("a.opt", "ab\r\ncd\n")
-    assert [source.line(number) for number in (1, 2, 3)] == ["ab", "cd", ""]
+    assert [source.line(offset) for offset in (0, 1, 4, 7)] == ["ab", "ab", "cd", ""]
 
 
 def test_a_snippet_is_the_text_of_a_span() -> None:
@@ -31,13 +31,14 @@ def test_a_snippet_is_the_text_of_a_span() -> None:
 def test_a_byte_order_mark_belongs_to_no_line() -> None:
     source = SourceFile("a.opt", "\ufeffab\nc")
     assert source.line(1) == "ab"
+    assert source.line(4) == "c"
     assert [tuple(source.position(offset)) for offset in range(5)] == [(1, 1), (1, 1), (1, 2), (1, 3), (2, 1)]
 
 
 def test_an_empty_text_has_one_line() -> None:
     source = SourceFile("a.opt", "")
     assert source.position(0) == (1, 1)
-    assert source.line(1) == ""
+    assert source.line(0) == ""
 
 
 @given(TEXTS)
@@ -48,4 +49,16 @@ def test_a_position_leads_back_to_its_offset(text: str) -> None:
         before = [len(part) + 1 for part in text.split("\n")[: line - 1]]
         assert sum(before) + column - 1 + (line == 1 and text.startswith("\ufeff")) == offset
         if text[offset] not in "\r\n":
-            assert source.line(line)[column - 1] == text[offset]
+            assert source.line(offset)[column - 1] == text[offset]
+
+
+def test_files_after_one_another_keep_their_own_places() -> None:
+    own, base = SourceFile("own.opt", "ab\nc"), SourceFile("base.opt", "d\nef\n").followed_by(SourceFile("far.opt", "g"))
+    both = own.followed_by(base)
+    assert [both.snippet(both.extent(number)) for number in range(3)] == ["ab\nc", "d\nef\n", "g"]
+    for offset in range(len(own.text) + 1):
+        assert (both.file(offset), both.position(offset)) == ("own.opt", own.position(offset))
+    start = both.text.index("d")
+    assert (both.file(start), both.position(start), both.line(start)) == ("base.opt", (1, 1), "d")
+    assert (both.position(start + 3), both.line(start + 3)) == ((2, 2), "ef")
+    assert (both.file(len(both.text) - 1), both.position(len(both.text))) == ("far.opt", (1, 2))

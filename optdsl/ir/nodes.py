@@ -204,7 +204,11 @@ class Equation:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A whole update rule, checked. `equations` keep the author's order, which has no meaning."""
+    """A whole update rule, checked. `equations` keep the author's order, which has no meaning.
+
+    `text` is that of the file `source`, then those of the files it is made from: `later` says where each begins and what
+    it is called.
+    """
 
     name: str
     parameter: Symbol
@@ -217,6 +221,7 @@ class Rule:
     cites: tuple[tuple[str, ...], ...] = ()
     source: str = field(default="", compare=False, repr=False)
     text: str = field(default="", compare=False, repr=False)
+    later: tuple[tuple[int, str], ...] = field(default=(), compare=False, repr=False)
 
     def equation(self, target: Symbol) -> Equation:
         """Return the equation that defines `target`."""
@@ -224,6 +229,11 @@ class Rule:
             if equation.target == target:
                 return equation
         raise KeyError(target)
+
+    def place(self, offset: int) -> tuple[str, int]:
+        """Return the file and the line, counted from 1, of an offset in `text`."""
+        start, file = next(((s, name) for s, name in reversed(self.later) if s <= offset), (0, self.source))
+        return file, self.text.count("\n", start, offset) + 1
 
     def state(self, name: str) -> State:
         """Return the state called `name`."""

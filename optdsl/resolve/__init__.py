@@ -14,8 +14,11 @@ from optdsl.syntax import ast
 
 
 def resolve(source: SourceFile, tree: ast.Rule) -> tuple[ir.Rule | None, list[Problem]]:
-    """Return the typed rule, or None and what is wrong with it."""
-    if tree.header is None or tree.header.base is not None:
+    """Return the typed rule, or None and what is wrong with it.
+
+    `tree` is whole: a rule made from another has taken over what it wants (`inherit.py`).
+    """
+    if tree.header is None:
         return None, []
     resolver = Resolver(source, tree, tree.header)
     rule = resolver.rule()

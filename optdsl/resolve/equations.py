@@ -35,12 +35,13 @@ class Resolver(Declarations):
             gradient=self.gradient,
             hypers=tuple(self.hypers.values()),
             states=tuple(self.states.values()),
-            equations=tuple(sorted(done.values(), key=lambda equation: equation.span or (0, 0))),
+            equations=tuple(done[symbol] for key in self.entries if (symbol := self.symbols.get(key)) in done),
             aliases=tuple((alias.name.text, tuple(name.text for name in alias.members)) for alias in self.tree.aliases),
             doc=self.tree.doc,
             cites=tuple(self.tree.cites),
             source=self.source.name,
             text=self.source.text,
+            later=self.source.later,
         )
         if not self.problems:
             shown = {entry.name.text: self._snippet(entry.when.span) for entry in self.tree.states if entry.when}

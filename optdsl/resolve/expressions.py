@@ -187,6 +187,9 @@ class Expressions(Names):
         return self.symbols.get((name, False))
 
     def _unknown_constant(self, name: str, primed: bool, span: Span, environment: Environment, where: str) -> None:
+        if name == "base":
+            self._report(bad.NoBase(span=span, rule=""))
+            return
         known = name in self.defined or name == "t" or any(entry.name.text == name for entry in self.tree.equations)
         if not known and name not in self.tree.broken:
             names = {*environment, "true", "false", "inf"}
@@ -197,6 +200,10 @@ class Expressions(Names):
 
     def _unknown(self, name: str, primed: bool, span: Span, arguments: Environment) -> None:
         stateful = {self.parameter.name, *self.states}
+        if name == "base":
+            base = self.header.base
+            self._report(bad.NoBase(span=span, rule="" if base is None else base.text))
+            return
         if primed and name in stateful:
             return  # its equation is missing or wrong, which is reported there
         if primed and (name in self.defined or name in arguments or name == "t"):

@@ -147,6 +147,43 @@ class EquationEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """`NAME = value` in a claim, or `NAME -> value` in an `invariant`."""
+
+    name: Name
+    value: Expression
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """`NAME > value` in an `invariant`: what a free name may be. `comparison` is the ASCII sign."""
+
+    name: Name
+    comparison: str
+    value: Expression
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimEntry:
+    """A line of the section `claim`.
+
+    `kind` is `equals`, `invariant`, `descends` or `still`. `equals` has `other` and `given` (after `with`); `invariant`
+    has `changes` and `bounds` (after `for`). `steps` is None where the line doesn't say.
+    """
+
+    kind: str
+    span: Span
+    when: tuple[Setting, ...] = ()
+    steps: Literal | None = None
+    other: Name | None = None
+    given: tuple[Setting, ...] = ()
+    changes: tuple[Setting, ...] = ()
+    bounds: tuple[Bound, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Comment:
     """A comment with its `#`."""
 
@@ -166,6 +203,7 @@ class Rule:
     states: list[StateEntry] = field(default_factory=list)
     defs: list[DefEntry] = field(default_factory=list)
     equations: list[EquationEntry] = field(default_factory=list)
+    claims: list[ClaimEntry] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     update: Span | None = None
     broken: set[str] = field(default_factory=set)

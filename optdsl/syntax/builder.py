@@ -21,6 +21,8 @@ LONGEST_NUMBER = 80
 """Characters in a literal."""
 LARGEST_EXPONENT = 400
 """Power of ten in a literal."""
+MOST_STEPS = 16
+"""Steps a claim can be about: each is written out in symbols."""
 DEEPEST = 100
 """Operations nested in one expression, a chain of additions counted one by one."""
 
@@ -162,6 +164,56 @@ class Builder(Transformer[Token, Any]):
     def equation_line(self, children: list[Any]) -> ast.EquationEntry:
         name, prime, _, value, _ = children
         return ast.EquationEntry(name, prime is not None, value, _cover(children))
+
+    def setting(self, children: list[Any]) -> ast.Setting:
+        return ast.Setting(children[0], children[2], _cover(children))
+
+    change = setting
+
+    def bound(self, children: list[Any]) -> ast.Bound:
+        name, token, value = children
+        return ast.Bound(name, SPELLINGS.get(str(token), str(token)), value, _cover(children))
+
+    def settings(self, children: list[Any]) -> tuple[Any, ...]:
+        return tuple(child for child in children if not isinstance(child, Token))
+
+    changes = bounds = settings
+
+    def equals(self, children: list[Any]) -> ast.ClaimEntry:
+        _, other, _, given, _, when, _, steps, _ = children
+        return ast.ClaimEntry(
+            "equals", _place(children), when or (), self._steps(steps), other=other, given=given or ()
+        )
+
+    def invariant(self, children: list[Any]) -> ast.ClaimEntry:
+        _, changes, _, bounds, _, when, _, steps, _ = children
+        return ast.ClaimEntry(
+            "invariant", _place(children), when or (), self._steps(steps), changes=changes, bounds=bounds or ()
+        )
+
+    def descends(self, children: list[Any]) -> ast.ClaimEntry:
+        return ast.ClaimEntry(str(children[0]), _place(children), children[2] or ())
+
+    still = descends
+
+    def claim_line(self, children: list[Any]) -> ast.ClaimEntry:
+        entry: ast.ClaimEntry = children[0]
+        return entry
+
+    def _steps(self, token: Token | None) -> ast.Literal | None:
+        if token is None:
+            return None
+        literal = self.number([token])
+        if literal.value not in range(1, MOST_STEPS + 1):
+            text = f"a claim is about 1 to {MOST_STEPS} steps"
+            advice = "leave `for N steps` out for 4"
+            raise Stop(SyntaxProblem(span=literal.span, text=text, mark="not a number of steps", advice=advice))
+        return literal
+
+
+def _place(children: list[Any]) -> Span:
+    """Return the span of a claim, whose parts are tokens, nodes and tuples of nodes."""
+    return _cover([part for child in children for part in (child if isinstance(child, tuple) else (child,))])
 
 
 def _text(token: Token | None) -> str:

@@ -94,6 +94,15 @@ WORDS = {
     "STRING": "a doc string",
     "NUMBER": "a number",
     "NAME": "a name",
+    "EQUALS_CLAIM": "`equals`",
+    "INVARIANT": "`invariant`",
+    "DESCENDS": "`descends`",
+    "STILL": "`still`",
+    "WITH": "`with`",
+    "FOR": "`for`",
+    "STEPS": "`steps`",
+    "STEP": "`steps`",
+    "ARROW": "`->`",
     "$END": "the end of the line",
 }
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optdsl.source import MARK, SourceFile, Span
+from optdsl.source import SourceFile, Span
 from optdsl.syntax.ast import Comment
 
 SECTIONS = ("hyper", "state", "update", "claim")
@@ -29,19 +29,19 @@ class Line:
     column: int
 
 
-def comments(source: SourceFile) -> list[Comment]:
+def comments(source: SourceFile, file: int = 0) -> list[Comment]:
     """Return the comments of a file, in order."""
-    found = (match for match in _TOKENS.finditer(source.text) if match["comment"])
+    found = (match for match in _TOKENS.finditer(source.text, *source.extent(file)) if match["comment"])
     return [Comment(match["comment"].rstrip(), Span(*match.span())) for match in found]
 
 
-def hidden_characters(source: SourceFile) -> Iterator[tuple[Span, str, str]]:
+def hidden_characters(source: SourceFile, file: int = 0) -> Iterator[tuple[Span, str, str]]:
     """Yield where comments and strings hold characters that a reader can't see: controls, and changes of direction.
 
     Each place comes with the word for what holds it and with its text without such characters. Elsewhere the parser
     finds them.
     """
-    for match in _TOKENS.finditer(source.text):
+    for match in _TOKENS.finditer(source.text, *source.extent(file)):
         if match["string"] or match["comment"]:
             text = match.group().rstrip("\r")
             places = [hidden.span() for hidden in _HIDDEN.finditer(text)]
@@ -55,14 +55,14 @@ def hidden_characters(source: SourceFile) -> Iterator[tuple[Span, str, str]]:
                 )
 
 
-def logical_lines(source: SourceFile) -> Iterator[Line]:
-    """Yield the entries of a file.
+def logical_lines(source: SourceFile, file: int = 0) -> Iterator[Line]:
+    """Yield the entries of a file, the first unless another that follows it is asked for.
 
     A bracket left open doesn't swallow the file: a section keyword in column 1, or a line that starts a definition,
     begins a new entry all the same.
     """
-    text, start, depth = source.text, int(source.text.startswith(MARK)), 0
-    for match in _TOKENS.finditer(text):
+    text, (start, end), depth = source.text, source.extent(file), 0
+    for match in _TOKENS.finditer(text, start, end):
         if match["open"]:
             depth += 1
         elif match["close"]:
@@ -72,7 +72,7 @@ def logical_lines(source: SourceFile) -> Iterator[Line]:
             if depth == 0 or _OPENER.match(text, rest) or _DEFINITION.match(text, rest):
                 yield from _line(source, start, match.start())
                 start, depth = rest, 0
-    yield from _line(source, start, len(text))
+    yield from _line(source, start, end)
 
 
 def _line(source: SourceFile, start: int, end: int) -> Iterator[Line]:

@@ -28,19 +28,25 @@ STARTS = (
     "foreign_line",
 )  # fmt: skip
 
+LINES = {"hyper": "hyper_line", "state": "state_line", "update": "equation_line", "claim": "claim_line"}
+"""The start symbol for the lines of each section."""
 
 _DEFINED = re.compile(r"[^\W\d]\w*\s*['′’]?\s*=(?!=)")
 
 
-def parse(source: SourceFile) -> tuple[ast.Rule, list[Problem]]:
-    """Return the surface tree of a file and everything in it that can't be read."""
+def parse(source: SourceFile, file: int = 0) -> tuple[ast.Rule, list[Problem]]:
+    """Return the surface tree of a file and everything in it that can't be read.
+
+    `file` is the number of the file in a source of several; places count from the start of the first.
+    """
     rule = ast.Rule()
-    if len(source.text) > LARGEST_SOURCE:
-        what = f"this file has {len(source.text):,} characters"
-        return rule, [TooComplex(span=Span(0, 0), what=what, limit=f"{LARGEST_SOURCE:,}")]
-    rule.comments = comments(source)
+    start, end = source.extent(file)
+    if end - start > LARGEST_SOURCE:
+        what = f"this file has {end - start:,} characters"
+        return rule, [TooComplex(span=Span(start, start), what=what, limit=f"{LARGEST_SOURCE:,}")]
+    rule.comments = comments(source, file)
     reader = _Reader(source, rule)
-    for count, line in enumerate(logical_lines(source)):
+    for count, line in enumerate(logical_lines(source, file)):
         if count == MOST_LINES:
             reader.problems.append(
                 TooComplex(span=line.span, what="this file is too long", limit=f"{MOST_LINES} entries")
@@ -50,8 +56,8 @@ def parse(source: SourceFile) -> tuple[ast.Rule, list[Problem]]:
         if reader.read(line):
             break
     else:
-        reader.finish()
-    for span, where, clean in hidden_characters(source):
+        reader.finish(start)
+    for span, where, clean in hidden_characters(source, file):
         text = f"this {where} holds a character that can't be seen, U+{ord(source.text[span.start]):04X}"
         advice = "remove it: it could hide what this file says"
         reader.problems.append(SyntaxProblem(span=span, text=text, advice=advice, replacement=clean))
@@ -92,7 +98,7 @@ class _Reader:
             if line.column > 1:
                 self._indented(first, line)
             self._parse(f"{first}_line", line)
-        elif self.lost or self.section == "claim":
+        elif self.lost:
             pass  # one finding for all these lines is enough
         elif self.section in ("", "rule"):
             self._preamble(text, first, line)
@@ -166,7 +172,7 @@ class _Reader:
         if self.section == "hyper" and first == "alias":
             self._parse("alias_line", line)
         else:
-            self._parse({"hyper": "hyper_line", "state": "state_line", "update": "equation_line"}[self.section], line)
+            self._parse(LINES[self.section], line)
 
     def _open(self, section: str, span: Span) -> None:
         """Begin a section, and say so if it may not stand here."""
@@ -178,10 +184,8 @@ class _Reader:
             advice = "start the file with a line such as `rule MyRule(x, g)`"
             self._problem(span, "expected `rule` before anything else", "", advice)
         elif misplaced and section != "rule":
-            advice = "the order is `rule`, `hyper`, `state`, `def`, `update`"
+            advice = "the order is `rule`, `hyper`, `state`, `def`, `update`, `claim`"
             self._problem(span, f"`{section}` must stand before `{misplaced[0]}`", "", advice)
-        elif section == "claim":
-            self._problem(span, "claims are not supported yet", "", "remove the section `claim`")
         if section == "update":
             self.rule.update = span
         self.sections.setdefault(section, span)
@@ -206,9 +210,6 @@ class _Reader:
         match node:
             case ast.Header():
                 self.rule.header, self.rule.doc = node, node.doc
-                if node.base is not None:
-                    text = "rules made from another rule are not supported yet"
-                    self._problem(node.base.span, text, "", "copy the equations of the base into this file")
             case ast.HyperEntry():
                 self.rule.hypers.append(node)
             case ast.AliasEntry():
@@ -219,35 +220,46 @@ class _Reader:
                 self.rule.defs.append(node)
             case ast.EquationEntry():
                 self.rule.equations.append(node)
+            case ast.ClaimEntry():
+                self.rule.claims.append(node)
             case str():
                 self.rule.doc = f"{self.rule.doc} {node}".strip()
             case tuple():
                 self.rule.cites.append(node)
 
-    def finish(self) -> None:
-        """Note what a whole file lacks."""
+    def finish(self, start: int) -> None:
+        """Note what a whole file lacks, which begins at `start`."""
         if "rule" not in self.sections and not self.problems:
             advice = "start with a line such as `rule MyRule(x, g)`; `optdsl new NAME` writes a whole file"
-            self.problems.append(SyntaxProblem(span=Span(0, 0), text="this file holds no rule", advice=advice))
-        elif "rule" in self.sections and "update" not in self.sections:
+            self.problems.append(SyntaxProblem(span=Span(start, start), text="this file holds no rule", advice=advice))
+        elif "rule" in self.sections and "update" not in self.sections and not self._made_from_another():
             if any(type(problem) is SyntaxProblem and "section" in problem.text for problem in self.problems):
                 return
             advice = "write `update` in column 1 and the equations below it"
             span = self.sections["rule"]
             self._problem(span, "this rule has no section `update`", "", advice)
 
+    def _made_from_another(self) -> bool:
+        """Return whether the equations can come from another rule; a header that can't be read may say so."""
+        return self.rule.header is None or self.rule.header.base is not None
+
 
 @cache
-def _lark() -> Lark:
-    grammar = files("optdsl.syntax").joinpath("grammar.lark").read_text(encoding="utf-8")
+def lark(claims: bool) -> Lark:
+    """Return the parser of the lines of claims, or that of all other lines."""
+    grammar = "\n".join(
+        files("optdsl.syntax").joinpath(name).read_text(encoding="utf-8")
+        for name in (("grammar.lark", "claims.lark") if claims else ("grammar.lark",))
+    )
+    starts = ["claim_line", "foreign_line"] if claims else list(STARTS)
     return Lark(
-        grammar, parser="lalr", lexer="basic", start=list(STARTS), maybe_placeholders=True, transformer=Builder(),
+        grammar, parser="lalr", lexer="basic", start=starts, maybe_placeholders=True, transformer=Builder(),
     )  # fmt: skip
 
 
 def parse_line(source: SourceFile, start: str, span: Span) -> Any:
     """Return the node of one line; raise `Stop` with the problem where it can't be read."""
     try:
-        return _lark().parse(TextSlice(source.text, span.start, span.end), start=start)
+        return lark(start == "claim_line").parse(TextSlice(source.text, span.start, span.end), start=start)
     except UnexpectedToken as error:
         raise Stop(explain(source, start, span, error)) from None

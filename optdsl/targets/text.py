@@ -58,7 +58,13 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
-def equation_line(rule: Rule, number: int) -> int:
-    """Return the line of the rule's file that holds an equation."""
+def file_name(path: str) -> str:
+    """Return a path without its folders, so that generated text is the same everywhere."""
+    return path.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def equation_place(rule: Rule, number: int) -> tuple[str, int]:
+    """Return the name of the file and the line that hold an equation."""
     span = rule.equations[number].span
-    return rule.text.count("\n", 0, span[0]) + 1 if span is not None else 1
+    file, line = rule.place(span[0]) if span is not None else (rule.source, 1)
+    return file_name(file), line

@@ -1,0 +1,56 @@
+"""Finding the rules that other rules name: `from Adam`, `equals Adam`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from optdsl import bundled
+from optdsl.source import SourceFile, decode
+from optdsl.syntax.names import spell
+
+LONGEST_CHAIN = 16
+"""Rules made one from another."""
+
+_FROM = re.compile(r"\bfrom\s+(\w+)")
+
+
+def find(name: str, asking: str) -> SourceFile | None:
+    """Return the file of a rule that another names, or None where there is none.
+
+    `Adam` is `adam.opt`: beside the file that asks, else among the bundled rules. A file never means itself, so that
+    a file `adam.opt` can hold a rule made from the bundled Adam.
+
+    Raises OSError for a file that can't be read and ValueError for one that isn't UTF-8.
+    """
+    own = Path(asking)
+    candidates = [own.parent / f"{name.lower()}.opt"] if own.is_file() else []
+    bundle = bundled.path(name.lower())
+    for path in (*candidates, *([bundle] if bundle is not None else [])):
+        if path.is_file() and not (own.is_file() and path.samefile(own)):
+            return SourceFile(str(path), decode(path.read_bytes(), str(path)))
+    return None
+
+
+def names(asking: str) -> list[str]:
+    """Return the names that `find` knows, in lower case, for suggestions."""
+    own = Path(asking)
+    beside = sorted(path.stem for path in own.parent.glob("*.opt")) if own.is_file() else []
+    return list(dict.fromkeys([*beside, *(name for name in bundled.names() if "/" not in name)]))
+
+
+def texts(source: SourceFile) -> list[str]:
+    """Return the texts of every rule that a rule may be made from, without parsing any: what its code depends on."""
+    found: dict[str, str] = {}
+    waiting = [source]
+    while waiting and len(found) <= LONGEST_CHAIN:
+        asking = waiting.pop()
+        for name in dict.fromkeys(_FROM.findall(asking.text)):
+            try:
+                base = find(spell(name), asking.name)
+            except (OSError, ValueError):
+                continue  # the compiler says what is wrong with it
+            if base is not None and base.name not in found:
+                found[base.name] = base.text
+                waiting.append(base)
+    return list(found.values())

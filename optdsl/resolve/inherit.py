@@ -1,0 +1,167 @@
+"""One rule made from another: `rule AdamW(x, g) from Adam`.
+
+The two surface trees become one before anything is resolved, so that every later stage sees an ordinary rule. What the
+rule gives again replaces what its base has; the rest is taken over under the names of the rule's own parameter and
+gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from optdsl import problems as bad
+from optdsl.diagnostics import Problem
+from optdsl.syntax import ast
+from optdsl.syntax.builder import DEEPEST
+
+Entry = TypeVar("Entry")
+
+
+def inherit(own: ast.Rule, base: ast.Rule) -> tuple[ast.Rule, list[Problem]]:
+    """Return a rule with what it takes over from its base, and what can't be taken over."""
+    if own.header is None or base.header is None:
+        return own, []
+    taken = _taken(own.header, base)
+    if taken:
+        return replace(own, header=None), taken
+    base = _renamed(base, own.header, base.header)
+    old = {(entry.name.text, entry.primed): entry.value for entry in base.equations}
+    equations, problems = _with_base(own.equations, old)
+    return ast.Rule(
+        header=own.header,
+        doc=own.doc or base.doc,
+        cites=list(dict.fromkeys([*own.cites, *base.cites])),
+        hypers=_merged(base.hypers, own.hypers, lambda entry: entry.name.text, _hyper),
+        aliases=_merged(base.aliases, own.aliases, lambda entry: entry.name.text),
+        states=_merged(base.states, own.states, lambda entry: entry.name.text, _state),
+        defs=_merged(base.defs, own.defs, lambda entry: entry.name.text),
+        equations=_merged(base.equations, equations, lambda entry: (entry.name.text, entry.primed)),
+        claims=own.claims,
+        comments=[*own.comments, *base.comments],
+        update=own.update or base.update,
+        broken=own.broken | base.broken,
+    ), problems
+
+
+def _taken(own: ast.Header, base: ast.Rule) -> list[Problem]:
+    """Return a finding for each array of the rule that is called as something else in the base."""
+    entries = [
+        *((entry.name, "a hyperparameter") for entry in base.hypers),
+        *((entry.name, "an alias") for entry in base.aliases),
+        *((entry.name, "a state") for entry in base.states),
+        *((entry.name, "a function") for entry in base.defs),
+        *((entry.name, "an intermediate") for entry in base.equations if not entry.primed),
+    ]
+    known = {name.text: (name.span, what) for name, what in reversed(entries)}
+    return [
+        bad.DuplicateName(span=name.span, name=name.text, first=known[name.text][0], what=known[name.text][1])
+        for name in (own.parameter, own.gradient)
+        if name.text in known
+    ]
+
+
+def _merged(
+    base: Sequence[Entry], own: Sequence[Entry], key: Callable[[Entry], object],
+    joined: Callable[[Entry, Entry], Entry] = lambda old, new: new,
+) -> list[Entry]:  # fmt: skip
+    """Return entries in the base's order; what is new stands before the next entry that is given again, else last."""
+    places = {key(entry): index for index, entry in enumerate(base)}
+    given: dict[int, Entry] = {}
+    before: dict[int, list[Entry]] = {}
+    pending: list[Entry] = []
+    for entry in own:
+        place = places.get(key(entry))
+        if place is None or place in given:
+            pending.append(entry)
+        else:
+            given[place] = joined(base[place], entry)
+            before[place], pending = pending, []
+    result: list[Entry] = []
+    for place, entry in enumerate(base):
+        result += [*before.get(place, []), given.get(place, entry)]
+    return result + pending
+
+
+def _hyper(old: ast.HyperEntry, new: ast.HyperEntry) -> ast.HyperEntry:
+    """Return a hyperparameter given again, which keeps the interval and doc string that it isn't given."""
+    return replace(new, interval=new.interval or old.interval, doc=new.doc or old.doc)
+
+
+def _state(old: ast.StateEntry, new: ast.StateEntry) -> ast.StateEntry:
+    return replace(new, doc=new.doc or old.doc)
+
+
+def _with_base(
+    entries: Sequence[ast.EquationEntry], old: Mapping[tuple[str, bool], ast.Expression]
+) -> tuple[list[ast.EquationEntry], list[Problem]]:
+    """Return equations in which `base` is the old right-hand side."""
+    result: list[ast.EquationEntry] = []
+    problems: list[Problem] = []
+    for entry in entries:
+        before = old.get((entry.name.text, entry.primed))
+        value = entry.value if before is None else _changed(entry.value, {"base": before})
+        if value.depth > DEEPEST:
+            what = f"the equation of `{entry.name.text}` nests too deep once `base` is put in"
+            problems.append(bad.TooComplex(span=entry.span, what=what, limit=f"{DEEPEST} operations"))
+        else:
+            result.append(replace(entry, value=value))
+    return result, problems
+
+
+def _renamed(base: ast.Rule, own: ast.Header, old: ast.Header) -> ast.Rule:
+    """Return the base with its parameter and gradient called as the rule calls them."""
+    pairs = {old.parameter.text: own.parameter.text, old.gradient.text: own.gradient.text}
+    new = {before: after for before, after in pairs.items() if before != after}
+    if not new:
+        return base
+
+    def expression(node: ast.Expression) -> ast.Expression:
+        return _changed(node, {name: ast.Variable(after, False, node.span) for name, after in new.items()})
+
+    def function(entry: ast.DefEntry) -> ast.DefEntry:
+        """Rename in a body, in which arguments hide names; one called as the rule calls its arrays gives way."""
+        arguments = {name.text: name.text for name in entry.parameters}
+        arguments |= {name: f"{name}_" for name in arguments if name in new.values()}
+        outer = {before: after for before, after in new.items() if before not in arguments}
+        changes = {before: ast.Variable(after, False, entry.body.span) for before, after in (arguments | outer).items()}
+        parameters = tuple(replace(name, text=arguments[name.text]) for name in entry.parameters)
+        return replace(entry, parameters=parameters, body=_changed(entry.body, changes))
+
+    return replace(
+        base,
+        hypers=[replace(entry, default=expression(entry.default)) for entry in base.hypers],
+        states=[replace(entry, init=expression(entry.init)) for entry in base.states],
+        defs=[function(entry) for entry in base.defs],
+        equations=[
+            replace(entry, name=replace(entry.name, text=new.get(entry.name.text, entry.name.text)),
+                    value=expression(entry.value))
+            for entry in base.equations
+        ],
+    )  # fmt: skip
+
+
+def _changed(node: ast.Expression, changes: Mapping[str, ast.Expression]) -> ast.Expression:
+    """Return an expression with names replaced; a name for a name keeps its prime and its place."""
+    match node:
+        case ast.Literal():
+            return node
+        case ast.Variable(name, primed):
+            new = changes.get(name)
+            if isinstance(new, ast.Variable) and name != "base":
+                return replace(node, name=new.name)
+            return node if new is None or primed else new
+        case ast.Operation(operands=parts):
+            changed = tuple(_changed(part, changes) for part in parts)
+            return replace(node, operands=changed, depth=_depth(changed))
+        case ast.Call(arguments=parts):
+            changed = tuple(_changed(part, changes) for part in parts)
+            return replace(node, arguments=changed, depth=_depth(changed))
+        case ast.Conditional(condition, chosen, other):
+            changed = tuple(_changed(part, changes) for part in (condition, chosen, other))
+            return replace(node, condition=changed[0], chosen=changed[1], other=changed[2], depth=_depth(changed))
+
+
+def _depth(parts: tuple[ast.Expression, ...]) -> int:
+    return 1 + max((part.depth for part in parts), default=0)
