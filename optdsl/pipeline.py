@@ -8,8 +8,10 @@ from typing import ClassVar
 
 from optdsl import bases, checks, targets
 from optdsl.diagnostics import CompileError, Problem, closest
+from optdsl.ir.claims import Equals
 from optdsl.ir.kernel import Kernel, Program
 from optdsl.ir.nodes import Rule
+from optdsl.passes.options import with_weight_decay
 from optdsl.passes.schedule import schedule
 from optdsl.passes.simplify import simplify
 from optdsl.passes.specialise import conditions, specialise
@@ -17,7 +19,7 @@ from optdsl.passes.validate import Domain, validate
 from optdsl.problems import CyclicDefinition, TooComplex, UnknownBase
 from optdsl.resolve import resolve
 from optdsl.resolve.inherit import inherit
-from optdsl.source import SourceFile
+from optdsl.source import SourceFile, Span
 from optdsl.syntax import ast
 from optdsl.syntax.parser import parse
 
@@ -106,11 +108,30 @@ def analyse(source: SourceFile) -> Checked:
 
 
 def check(source: SourceFile) -> Checked:
-    """Parse and resolve a file, and look for what is legal but wrong."""
-    analysed = analyse(source)
+    """Parse and resolve a file, look for what is legal but wrong, and prove or refute its claims."""
+    checked = analyse(source)
+    if checked.rule is None:
+        return checked
+    problems = [*checked.problems, *checks.run(checked.rule)]
+    source = checked.source
+    if checked.rule.claims:
+        from optdsl import claims  # which loads SymPy
+
+        source, wrong = claims.check(source, checked.rule, partial(_other, source))
+        problems += wrong
+    return replace(checked, source=source, problems=tuple(problems))
+
+
+def _other(source: SourceFile, claim: Equals) -> tuple[SourceFile, Rule] | Problem:
+    """Return the rule that a claim names, or why it can't be had."""
+    name = ast.Name(claim.other, Span(*claim.name_span))
+    found = _base(name, source.file(claim.name_span[0]))
+    if isinstance(found, Problem):
+        return found
+    analysed = analyse(found)
     if analysed.rule is None:
-        return analysed
-    return replace(analysed, problems=(*analysed.problems, *checks.run(analysed.rule)))
+        return UnknownBase(span=name.span, name=name.text, why="there are errors in it")
+    return analysed.source, analysed.rule
 
 
 def rule_of(source: SourceFile) -> Rule:
@@ -155,7 +176,7 @@ def emit(rule: Rule, target: str, stem: str, *, exact: bool = False) -> dict[str
     ]
     if unsupported:
         raise CompileError(SourceFile(rule.source, rule.text, rule.later), unsupported)
-    return targets.find(target).emit(kernels(rule, exact=exact), stem)
+    return targets.find(target).emit(kernels(with_weight_decay(rule), exact=exact), stem)
 
 
 def compile_source(source: SourceFile, target: str, stem: str, *, exact: bool = False) -> dict[str, str]:

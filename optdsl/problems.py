@@ -20,6 +20,7 @@ class UndefinedName(Problem):
     wanted: str
     suggestion: str | None
     why: str = ""
+    mend: str = ""
 
     @property
     def message(self) -> str:
@@ -35,8 +36,8 @@ class UndefinedName(Problem):
     def help(self) -> str:
         if self.suggestion:
             return f"did you mean `{self.suggestion}`?"
-        if self.wanted or self.name.endswith("'"):
-            return ""
+        if self.mend or self.wanted or self.name.endswith("'"):
+            return self.mend
         return f"declare it in `hyper` or `state`, or define it in `update` with a line `{self.name} = ...`"
 
     @property
@@ -340,6 +341,20 @@ class DefaultOutOfRange(Problem):
     @property
     def help(self) -> str:
         return "change the default" if self.interval is None else "change the default or the interval"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueOutOfRange(DefaultOutOfRange):
+    """A value in a claim that the hyperparameter can't have."""
+
+    @property
+    def message(self) -> str:
+        shown = f"`{self.value}` = {self.computed}" if self.computed else self.value
+        return f"`{self.name}` can't be {shown}, which is outside {self.interval}"
+
+    @property
+    def help(self) -> str:
+        return "choose a value inside the interval"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from optdsl.ir.interval import Interval
+
+if TYPE_CHECKING:
+    from optdsl.ir.claims import Claim
 
 Span: TypeAlias = tuple[int, int]
 """Offsets of the first and one past the last character in the source text."""
@@ -222,6 +225,7 @@ class Rule:
     source: str = field(default="", compare=False, repr=False)
     text: str = field(default="", compare=False, repr=False)
     later: tuple[tuple[int, str], ...] = field(default=(), compare=False, repr=False)
+    claims: tuple[Claim, ...] = field(default=(), compare=False, repr=False)
 
     def equation(self, target: Symbol) -> Equation:
         """Return the equation that defines `target`."""

@@ -1,7 +1,8 @@
 """From the surface tree to the typed rule: names, arguments, kinds and rates, with every mistake reported.
 
 Nothing downstream ever sees a wrong rule: `resolve` returns an `ir.Rule` only where it found no error. The resolver is
-one object in four layers, each in its file and knowing those before it: names, expressions, declarations, equations.
+one object in five layers, each in its file and knowing those before it: names, expressions, declarations, claims,
+equations.
 """
 
 from __future__ import annotations

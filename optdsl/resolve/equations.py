@@ -8,12 +8,12 @@ from optdsl import problems as bad
 from optdsl.ir import nodes as ir
 from optdsl.ir.nodes import Kind, Rate, Role, Symbol
 from optdsl.presence import absent_reads
-from optdsl.resolve.declarations import Declarations
+from optdsl.resolve.claims import Claims
 from optdsl.resolve.expressions import LONGEST_CHAIN, Unresolved
 from optdsl.syntax import ast
 
 
-class Resolver(Declarations):
+class Resolver(Claims):
     """Equations in the order of their dependencies, and the whole rule."""
 
     def rule(self) -> ir.Rule | None:
@@ -28,6 +28,7 @@ class Resolver(Declarations):
         equations = [self._equation(key) for key in self._order()]
         self._unused_defs()
         self._missing_equations()
+        claims = self._claims()
         done = {equation.target: equation for equation in equations if equation is not None}
         rule = ir.Rule(
             name=self.header.name.text,
@@ -42,6 +43,7 @@ class Resolver(Declarations):
             source=self.source.name,
             text=self.source.text,
             later=self.source.later,
+            claims=claims,
         )
         if not self.problems:
             shown = {entry.name.text: self._snippet(entry.when.span) for entry in self.tree.states if entry.when}

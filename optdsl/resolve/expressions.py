@@ -193,7 +193,8 @@ class Expressions(Names):
         known = name in self.defined or name == "t" or any(entry.name.text == name for entry in self.tree.equations)
         if not known and name not in self.tree.broken:
             names = {*environment, "true", "false", "inf"}
-            self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=closest(name, names)))
+            mend = f"say what it may be: `for {name} > 0`" if where.startswith("what replaces") else ""
+            self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=closest(name, names), mend=mend))
         elif name not in self.tree.broken:
             allowed = what_may_be_read(environment, where)
             self._report(bad.NotConstant(span=span, where=where, allowed=allowed, reads=f"{name}'" if primed else name))
@@ -318,6 +319,8 @@ def what_may_be_read(environment: Environment, where: str) -> str:
     """Return in words what a constant expression may read."""
     if where.startswith("the initial"):
         return "numbers, hyperparameters and the parameter"
-    if where.startswith("the end"):
+    if where.startswith(("the end", "a bound")):
         return "numbers"
+    if where.startswith("what replaces"):
+        return "numbers, hyperparameters, what it replaces and the names after `for`"
     return "numbers and hyperparameters" + (" declared before it" if where.startswith("the default") else "")

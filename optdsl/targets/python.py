@@ -210,7 +210,8 @@ def _write_rule(writer: Writer, rule: Rule) -> None:
                 writer.line(_state(state))
         with writer.block("equations=(", "),"):
             for equation in rule.equations:
-                writer.line(f"{equation.text!r},")
+                if equation.span is not None:  # the author's
+                    writer.line(f"{equation.text!r},")
         writer.line(f"source={file_name(rule.source)!r},")
         writer.line(f"digest={digest(rule)!r},")
 

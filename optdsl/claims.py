@@ -1,0 +1,217 @@
+"""Proving and refuting what rules state of themselves: the section `claim`, and `optdsl diff`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from optdsl.algebra.equivalence import compare, descends, invariant, still
+from optdsl.algebra.verdicts import Answer, Counterexample, Free, Verdict
+from optdsl.diagnostics import Note, Problem, Severity, closest
+from optdsl.ir import claims as ir
+from optdsl.ir.evaluate import defaults
+from optdsl.ir.nodes import Rule, kind
+from optdsl.problems import UndefinedName, WrongKind
+from optdsl.settings import shown
+from optdsl.source import SourceFile
+
+Found = tuple[SourceFile, Rule]
+"""A rule that a claim names, with its text and the texts it is made from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FalseClaim(Problem):
+    """A claim with a counterexample."""
+
+    slug: ClassVar[str] = "false-claim"
+    claim: str
+    what: str
+    where: str
+    difference: str
+    places: tuple[Note, ...]
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        return f"`{self.claim}` is false: {self.what}"
+
+    @property
+    def label(self) -> str:
+        """The values at which it shows."""
+        return self.where
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The equations in which the two part."""
+        return self.places
+
+    @property
+    def help(self) -> str:
+        """The difference."""
+        return self.difference
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnprovedClaim(Problem):
+    """A claim that is neither proved nor refuted."""
+
+    slug: ClassVar[str] = "unproved-claim"
+    severity: ClassVar[Severity] = "warning"
+    claim: str
+    words: str
+    holds: bool
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        return f"`{self.claim}` is " + ("not proved" if self.holds else "neither proved nor refuted")
+
+    @property
+    def label(self) -> str:
+        """What is known."""
+        return self.words
+
+    @property
+    def help(self) -> str:
+        """How to mend it."""
+        return "claim less: fix hyperparameters with `when`, or fewer steps with `for N steps`"
+
+
+def check(
+    source: SourceFile, rule: Rule, find: Callable[[ir.Equals], Found | Problem]
+) -> tuple[SourceFile, list[Problem]]:
+    """Return what is wrong with the claims of a rule.
+
+    `find` gives the rule that an `equals` names. The source that comes back has the texts of those that findings point
+    into, after its own.
+    """
+    problems: list[Problem] = []
+    for claim in rule.claims:
+        if isinstance(claim, ir.Equals):
+            found = find(claim)
+            wrong = found if isinstance(found, Problem) else _misgiven(claim, found[1])
+            if isinstance(found, Problem) or wrong is not None:
+                problems += [wrong] if wrong is not None else []
+                continue
+            verdict = compare(
+                rule, found[1], dict(claim.when), {given.name: given.value for given in claim.given}, claim.steps,
+            )  # fmt: skip
+            if verdict.answer is Answer.REFUTED:
+                start = len(source.text) + 1
+                source = source.followed_by(found[0])
+                problems.append(_false(claim, verdict, rule, found[1], start))
+                continue
+        else:
+            verdict = _verdict(rule, claim)
+        problems += _judged(claim, verdict, rule)
+    return source, problems
+
+
+def _verdict(rule: Rule, claim: ir.Invariant | ir.Descends | ir.Still) -> Verdict:
+    hypers = dict(claim.when)
+    match claim:
+        case ir.Invariant():
+            free = [Free(symbol, interval) for symbol, interval in claim.free]
+            return invariant(rule, dict(claim.changes), free, hypers, claim.steps)
+        case ir.Descends():
+            return descends(rule, hypers)
+        case ir.Still():
+            return still(rule, hypers)
+
+
+def _misgiven(claim: ir.Equals, other: Rule) -> Problem | None:
+    """Return what is wrong with the values a claim gives to another rule's hyperparameters."""
+    hypers = {hyper.symbol.name: hyper.symbol for hyper in other.hypers}
+    for given in claim.given:
+        if given.name not in hypers:
+            wanted, near = f"a hyperparameter of `{claim.other}`", closest(given.name, hypers)
+            return UndefinedName(span=given.span, name=given.name, wanted=wanted, suggestion=near)
+        if kind(given.value) is not hypers[given.name].kind:
+            return WrongKind(span=given.span, found=kind(given.value), wanted=hypers[given.name].kind)
+    return None
+
+
+def _judged(claim: ir.Claim, verdict: Verdict, rule: Rule) -> list[Problem]:
+    if verdict.answer is Answer.PROVED:
+        return []
+    if verdict.answer is Answer.REFUTED:
+        return [_false(claim, verdict, rule, rule, 0)]
+    holds = verdict.answer is Answer.UNPROVED
+    return [UnprovedClaim(span=claim.span, claim=claim.text, words=verdict.words, holds=holds)]
+
+
+def _false(claim: ir.Claim, verdict: Verdict, rule: Rule, other: Rule, offset: int) -> FalseClaim:
+    """Return the finding for a refuted claim; `offset` is where the text of the other rule begins."""
+    found = verdict.counterexample
+    assert found is not None
+    return FalseClaim(
+        span=claim.span, claim=claim.text, what=_what(claim, found, rule), where=point(found, rule),
+        difference=_difference(claim, found, rule), places=_places(claim, found, rule, other, offset),
+    )  # fmt: skip
+
+
+def _what(claim: ir.Claim, found: Counterexample, rule: Rule) -> str:
+    """Return in words what a counterexample shows."""
+    name, first, second = f"{rule.parameter.name}'", f"{found.first:.6g}", f"{found.second:.6g}"
+    match claim:
+        case ir.Equals(other=other):
+            return f"at step {found.step} {name} is {first} here and {second} in {other}"
+        case ir.Invariant(changes=changes):
+            replaced = " and ".join(symbol.name for symbol, _ in changes)
+            return f"at step {found.step} {name} is {first}, and {second} once {replaced} is replaced"
+        case ir.Descends():
+            return f"the first step goes along the gradient, from {second} to {first}"
+        case ir.Still():
+            return f"at step {found.step} {rule.parameter.name} goes from {second} to {first}"
+
+
+def point(found: Counterexample, rule: Rule) -> str:
+    """Return the values at which something was found: the start, the gradients, and what isn't at its default."""
+    usual = defaults(rule)
+    gradients = [
+        (rule.gradient.name if found.step == 1 else f"{rule.gradient.name}{step}", gradient)
+        for step, gradient in enumerate(found.gradients, 1)
+    ]
+    parts = [f"{name} = {_tensor(value)}" for name, value in ((rule.parameter.name, found.x), *gradients)]
+    parts += [f"{name} = {shown(value)}" for name, value in found.free]
+    parts += [f"{name} = {shown(value)}" for name, value in found.hypers if value != usual.get(name)]
+    return ", ".join(parts)
+
+
+def _tensor(values: tuple[float, ...]) -> str:
+    """Return the elements of a tensor, one by itself."""
+    parts = [shown(value) for value in values]
+    return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def _difference(claim: ir.Claim, found: Counterexample, rule: Rule) -> str:
+    if found.difference is None or not isinstance(claim, ir.Equals | ir.Invariant):
+        return ""
+    there = f"in {claim.other}" if isinstance(claim, ir.Equals) else "with the replacement"
+    at = " at these values" if found.difference_at else ""
+    return f"{rule.parameter.name}' here less {rule.parameter.name}' {there} is {found.difference}{at}"
+
+
+def _places(claim: ir.Claim, found: Counterexample, rule: Rule, other: Rule, offset: int) -> tuple[Note, ...]:
+    """Return the equations in which the parameters part, with their values."""
+    parting = found.parting
+    if parting is None or parting.first.span is None:
+        return ()
+    first, second = _value(parting.first_value), _value(parting.second_value)
+    if isinstance(claim, ir.Equals) and parting.second.span is not None:
+        start, end = parting.second.span
+        there = Note(span=(start + offset, end + offset), label=f"and {second} in {other.name}")
+        return Note(span=parting.first.span, label=f"this is {first} at step {found.step}"), there
+    if isinstance(claim, ir.Invariant):
+        return (
+            Note(
+                span=parting.first.span,
+                label=f"this is {first} at step {found.step}, and {second} with the replacement",
+            ),
+        )
+    return (Note(span=parting.first.span, label=f"this is {first} at step {found.step}"),)
+
+
+def _value(value: float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:.6g}"
