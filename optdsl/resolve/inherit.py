@@ -23,7 +23,7 @@ def inherit(own: ast.Rule, base: ast.Rule) -> tuple[ast.Rule, list[Problem]]:
     """Return a rule with what it takes over from its base, and what can't be taken over."""
     if own.header is None or base.header is None:
         return own, []
-    taken = _taken(own.header, base)
+    taken = _taken(own, own.header, base)
     if taken:
         return replace(own, header=None), taken
     base = _renamed(base, own.header, base.header)
@@ -33,7 +33,7 @@ def inherit(own: ast.Rule, base: ast.Rule) -> tuple[ast.Rule, list[Problem]]:
         header=own.header,
         doc=own.doc or base.doc,
         cites=list(dict.fromkeys([*own.cites, *base.cites])),
-        hypers=_merged(base.hypers, own.hypers, lambda entry: entry.name.text, _hyper),
+        hypers=_in_order(_merged(base.hypers, own.hypers, lambda entry: entry.name.text, _hyper)),
         aliases=_merged(base.aliases, own.aliases, lambda entry: entry.name.text),
         states=_merged(base.states, own.states, lambda entry: entry.name.text, _state),
         defs=_merged(base.defs, own.defs, lambda entry: entry.name.text),
@@ -45,20 +45,25 @@ def inherit(own: ast.Rule, base: ast.Rule) -> tuple[ast.Rule, list[Problem]]:
     ), problems
 
 
-def _taken(own: ast.Header, base: ast.Rule) -> list[Problem]:
-    """Return a finding for each array of the rule that is called as something else in the base."""
-    entries = [
-        *((entry.name, "a hyperparameter") for entry in base.hypers),
-        *((entry.name, "an alias") for entry in base.aliases),
-        *((entry.name, "a state") for entry in base.states),
-        *((entry.name, "a function") for entry in base.defs),
-        *((entry.name, "an intermediate") for entry in base.equations if not entry.primed),
+def _names(rule: ast.Rule) -> list[tuple[ast.Name, str]]:
+    """Return the names a rule defines, its arrays aside, each with what it is."""
+    return [
+        *((entry.name, "a hyperparameter") for entry in rule.hypers),
+        *((entry.name, "an alias") for entry in rule.aliases),
+        *((entry.name, "a state") for entry in rule.states),
+        *((entry.name, "a function") for entry in rule.defs),
+        *((entry.name, "an intermediate") for entry in rule.equations if not entry.primed),
     ]
-    known = {name.text: (name.span, what) for name, what in reversed(entries)}
+
+
+def _taken(own: ast.Rule, header: ast.Header, base: ast.Rule) -> list[Problem]:
+    """Return a finding for each name of the rule that is something else in its base."""
+    known = {name.text: (name.span, what) for name, what in reversed(_names(base))}
+    used = [(header.parameter, "the parameter"), (header.gradient, "the gradient"), *_names(own)]
     return [
         bad.DuplicateName(span=name.span, name=name.text, first=known[name.text][0], what=known[name.text][1])
-        for name in (own.parameter, own.gradient)
-        if name.text in known
+        for name, what in used
+        if name.text in known and known[name.text][1] != what
     ]
 
 
@@ -87,6 +92,38 @@ def _merged(
 def _hyper(old: ast.HyperEntry, new: ast.HyperEntry) -> ast.HyperEntry:
     """Return a hyperparameter given again, which keeps the interval and doc string that it isn't given."""
     return replace(new, interval=new.interval or old.interval, doc=new.doc or old.doc)
+
+
+def _in_order(entries: Sequence[ast.HyperEntry]) -> list[ast.HyperEntry]:
+    """Return hyperparameters so that each stands after those its default reads, wherever that is possible."""
+    named = {entry.name.text: entry for entry in entries}
+    placed: dict[int, ast.HyperEntry] = {}
+    begun: set[int] = set()
+
+    def place(entry: ast.HyperEntry) -> None:
+        if id(entry) in begun:
+            return
+        begun.add(id(entry))
+        for name in _names_read(entry.default):
+            if name in named:
+                place(named[name])
+        placed[id(entry)] = entry
+
+    for entry in entries:
+        place(entry)
+    return list(placed.values())
+
+
+def _names_read(node: ast.Expression) -> list[str]:
+    match node:
+        case ast.Variable(name):
+            return [name]
+        case ast.Operation(operands=parts) | ast.Call(arguments=parts):
+            return [name for part in parts for name in _names_read(part)]
+        case ast.Conditional(condition, chosen, other):
+            return [name for part in (condition, chosen, other) for name in _names_read(part)]
+        case ast.Literal():
+            return []
 
 
 def _state(old: ast.StateEntry, new: ast.StateEntry) -> ast.StateEntry:

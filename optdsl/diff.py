@@ -1,0 +1,148 @@
+"""Whether two rules are the same, and where they part if not: what `optdsl diff` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from optdsl.algebra.equivalence import compare
+from optdsl.algebra.verdicts import Answer, Counterexample, Verdict
+from optdsl.claims import point
+from optdsl.diagnostics import closest
+from optdsl.ir.nodes import Apply, Equation, Expr, Hyper, Number, Op, Ref, Rule, Truth
+from optdsl.settings import check_settings, shown
+
+Values = Mapping[str, float | bool]
+
+SYNONYMS = (
+    ("lr", "eta", "learning_rate", "step_size"),
+    ("eps", "epsilon"),
+    ("weight_decay", "decay", "wd"),
+)
+"""Names that libraries give to one hyperparameter. Those of two rules are taken equal, and the report says so."""
+
+
+def pairs(first: Rule, second: Rule, given: Mapping[str, str]) -> dict[str, str]:
+    """Return which hyperparameter of the first rule each one of the second is taken equal to.
+
+    Those of one name are, and those with names that mean the same. `given` are pairs asked for. Raises ValueError for a
+    name that a rule hasn't got.
+    """
+    names, others = _names(first), _names(second)
+    for asked in given.items():
+        for name, known, rule in zip(asked, (others, names), (second, first), strict=True):
+            if name not in known:
+                near = closest(name, known)
+                raise ValueError(
+                    f"{rule.name} has no hyperparameter {name!r}" + (f"; did you mean {near!r}?" if near else "")
+                )
+    found = {name: name for name in others if name in names}
+    for group in SYNONYMS:
+        mine = [name for name in group if name in names and name not in others]
+        theirs = [name for name in group if name in others and name not in names]
+        if len(mine) == len(theirs) == 1:
+            found[theirs[0]] = mine[0]
+    found |= given
+    return {name: found[name] for name in others if name in found}
+
+
+def _names(rule: Rule) -> list[str]:
+    return [hyper.symbol.name for hyper in rule.hypers]
+
+
+def check_fixed(first: Rule, second: Rule, fixed: Values) -> None:
+    """Raise ValueError for a value that neither rule takes."""
+    for name, value in fixed.items():
+        having = [rule for rule in (first, second) if name in _names(rule)]
+        for rule in having:
+            check_settings(rule, {name: value})
+        if not having:
+            near = closest(name, [*_names(first), *_names(second)])
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise ValueError(f"neither {first.name} nor {second.name} has a hyperparameter {name!r}{hint}")
+
+
+def difference(first: Rule, second: Rule, fixed: Values, given: Mapping[str, str], steps: int) -> tuple[bool, str]:
+    """Return whether two rules are proved to be the same, and a report.
+
+    `fixed` holds values of hyperparameters of either rule, `given` says which of the first rule's hyperparameters one
+    of the second's is equal to. Raises ValueError for names and values that the rules don't take.
+    """
+    check_fixed(first, second, fixed)
+    taken = pairs(first, second, given)
+    values: dict[str, Expr] = {}
+    theirs: dict[str, Expr] = {}
+    for hyper in first.hypers:
+        name = hyper.symbol.name
+        equal = [other for other, mine in taken.items() if mine == name]
+        value = next((fixed[known] for known in (name, *equal) if known in fixed), None)
+        values |= {} if value is None else {name: literal(value)}
+        theirs |= dict.fromkeys(equal, Ref(hyper.symbol) if value is None else literal(value))
+    theirs |= {name: literal(value) for name, value in fixed.items() if name in _names(second)}
+    verdict = compare(first, second, values, theirs, steps)
+    lines = _verdict(first, second, verdict)
+    equal = [name if name == other else f"{name} = {other}" for name, other in taken.items() if name not in fixed]
+    lines += [f"taken equal: {', '.join(equal)}"] if equal else []
+    lines += [f"with {', '.join(f'{name} = {shown(value)}' for name, value in fixed.items())}"] if fixed else []
+    left = [h for h in second.hypers if h.symbol.name not in taken and h.symbol.name not in fixed]
+    lines += [f"at its default in {second.name}: {', '.join(_default(h) for h in left)}"] if left else []
+    return verdict.answer is Answer.PROVED, "\n".join(lines)
+
+
+def literal(value: float | bool) -> Expr:
+    """Return a number or truth value as an expression, exact in decimal."""
+    if isinstance(value, bool):
+        return Truth(value)
+    number = Number(Fraction(repr(abs(value))) if abs(value) != float("inf") else abs(value), shown(abs(value)))
+    return Apply(Op.NEG, (number,)) if value < 0 else number
+
+
+def _default(hyper: Hyper) -> str:
+    from optdsl.ir.show import show
+
+    return f"{hyper.symbol.name} = {show(hyper.default)}"
+
+
+def _verdict(first: Rule, second: Rule, verdict: Verdict) -> list[str]:
+    both = f"{first.name} and {second.name}"
+    match verdict.answer:
+        case Answer.PROVED:
+            return [f"{both} are the same: {verdict.words}."]
+        case Answer.UNPROVED:
+            return [f"{both} seem to be the same, which is not proved: {verdict.words}."]
+        case Answer.UNKNOWN:
+            return [f"It is not known whether {both} are the same: {verdict.words}."]
+        case Answer.REFUTED:
+            assert verdict.counterexample is not None
+            return _parted(first, second, verdict.counterexample)
+
+
+def _parted(first: Rule, second: Rule, found: Counterexample) -> list[str]:
+    """Return where two rules part, with the values, the equations and the difference."""
+    new = f"{first.parameter.name}'"
+    values = f"{new} is {found.first:.6g} in {first.name} and {found.second:.6g} in {second.name}"
+    lines = [
+        f"{first.name} and {second.name} part at step {found.step}: {values}",
+        f"  at {point(found, first)}",
+    ]
+    if found.parting is not None:
+        sides = [
+            (first, found.parting.first, found.parting.first_value),
+            (second, found.parting.second, found.parting.second_value),
+        ]
+        width = max(len(rule.name) for rule, _, _ in sides)
+        lines += ["  in"]
+        for rule, equation, value in sides:
+            number = str(value).lower() if isinstance(value, bool) else f"{value:.6g}"
+            lines.append(f"    {rule.name:<{width}}  {equation.text}{_place(rule, equation)}  ({number})")
+    if found.difference is not None:
+        at = ", at these values" if found.difference_at else ""
+        lines.append(f"  {new} in {first.name} less {new} in {second.name}{at}: {found.difference}")
+    return lines
+
+
+def _place(rule: Rule, equation: Equation) -> str:
+    if equation.span is None:
+        return ""
+    file, line = rule.place(equation.span[0])
+    return f"  {file}:{line}"
