@@ -11,6 +11,7 @@ from optdsl.presence import absent_reads
 from optdsl.resolve.claims import Claims
 from optdsl.resolve.expressions import LONGEST_CHAIN, Unresolved
 from optdsl.syntax import ast
+from optdsl.syntax.printer import ASCII, render
 
 
 class Resolver(Claims):
@@ -122,7 +123,10 @@ class Resolver(Claims):
         return ir.Equation(symbol, value, self._text(entry), entry.span)
 
     def _text(self, entry: ast.EquationEntry) -> str:
-        return self._snippet(entry.span)
+        if self.header.base is None:
+            return self._snippet(entry.span)
+        # What stands in the source may say `base`, or call the parameter as the base does.
+        return f"{self._shown((entry.name.text, entry.primed))} = {render(entry.value, ASCII)}"
 
     def _depth(self, expr: ir.Expr) -> int:
         if isinstance(expr, ir.Ref):

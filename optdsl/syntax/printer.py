@@ -80,6 +80,18 @@ UNICODE = _Style(
 )  # fmt: skip
 
 
+def _ascii_operation(operator: str, parts: list[str]) -> str:
+    if len(parts) == 1:
+        return f"-{parts[0]}" if operator == "neg" else f"not {parts[0]}"
+    return (operator if operator in "*/^" else f" {operator} ").join(parts)
+
+
+ASCII = _Style(
+    lambda name, primed: f"{name}'" if primed else name, lambda literal: literal.text, _ascii_operation,
+    lambda name, arguments: f"{name}({', '.join(arguments)})", UNICODE.conditional, ("(", ")"), fractions=False,
+)  # fmt: skip
+"""The language itself: what it renders reads back as the same tree."""
+
 _LATEX_COMMANDS = frozenset(GREEK) - {"eps", "lam", "omicron"}
 _LATEX_SIGNS = {
     "+": " + ", "-": " - ", "*": r" \, ", "<=": r" \le ", ">=": r" \ge ", "!=": r" \ne ", "==": " = ", "<": " < ",

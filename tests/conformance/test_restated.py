@@ -1,4 +1,4 @@
-"""The rules of old Flux, and Lion, walk the paths of their restatements in plain NumPy.
+"""The rules of old Flux, and those of papers alone, walk the paths of their restatements in plain NumPy.
 
 A hundred steps in float64. Errors are measured as beside torch: the largest distance, in units of the largest magnitude
 the parameter has on the reference's path.
@@ -21,7 +21,10 @@ Array = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-12
 STEPS = 100
-RULES: dict[str, Any] = {**reference("flux").RULES, "lion": reference("lion").Lion}
+PAPERS = reference("papers")
+RULES: dict[str, Any] = {
+    **reference("flux").RULES, "lion": PAPERS.Lion, "adabelief": PAPERS.AdaBelief, "adan": PAPERS.Adan,
+}  # fmt: skip
 
 TWO_BETAS: list[dict[str, float]] = [
     {},
@@ -43,6 +46,8 @@ OPTIONS: dict[str, list[dict[str, float]]] = {
     "flux/amsgrad": TWO_BETAS,
     "flux/nadam": TWO_BETAS,
     "flux/adamw": [*TWO_BETAS, {"decay": 0.01}, {"eta": 0.05, "decay": 0.1}],
+    "adabelief": [{}, {"lr": 0.01, "eps": 1e-8}, {"beta1": 0.5, "beta2": 0.8, "eps_root": 1e-3}, {"eps": 0.1}],
+    "adan": [{}, {"lr": 0.01, "weight_decay": 0.3}, {"beta1": 0.5, "beta2": 0.8, "beta3": 0.9}, {"beta2": 0.0}],
     "lion": [
         {},
         {"lr": 0.01},
@@ -86,4 +91,5 @@ def test_follows_the_restatement(name: str, options: dict[str, float], target: s
 def test_every_rule_of_flux_is_compared() -> None:
     """A rule in the folder has a restatement and option sets."""
     there = {name for name in bundled.names() if name.startswith("flux/")}
-    assert there == {name for name in RULES if name.startswith("flux/")} == OPTIONS.keys() - {"lion"}
+    assert RULES.keys() == OPTIONS.keys()
+    assert there == {name for name in RULES if name.startswith("flux/")}
