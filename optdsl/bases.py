@@ -33,10 +33,16 @@ def find(name: str, asking: str) -> SourceFile | None:
 
 
 def names(asking: str) -> list[str]:
-    """Return the names that `find` knows, in lower case, for suggestions."""
+    """Return the names of the rules that `find` finds, for suggestions."""
     own = Path(asking)
-    beside = sorted(path.stem for path in own.parent.glob("*.opt")) if own.is_file() else []
-    return list(dict.fromkeys([*beside, *(name for name in bundled.names() if "/" not in name)]))
+    beside = [path for path in sorted(own.parent.glob("*.opt")) if not path.samefile(own)] if own.is_file() else []
+    files = [*beside, *(bundled.folder() / f"{name}.opt" for name in bundled.names() if "/" not in name)]
+    found: dict[str, str] = {}
+    for path in files:
+        header = re.search(r"^rule[ \t]+(\w+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        if header and header[1].lower() == path.stem:
+            found.setdefault(path.stem, header[1])
+    return list(found.values())
 
 
 def texts(source: SourceFile) -> list[str]:

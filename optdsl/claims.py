@@ -128,7 +128,7 @@ def _misgiven(claim: ir.Equals, other: Rule) -> Problem | None:
             wanted, near = f"a hyperparameter of `{claim.other}`", closest(given.name, hypers)
             return UndefinedName(span=given.span, name=given.name, wanted=wanted, suggestion=near)
         if kind(given.value) is not hypers[given.name].kind:
-            return WrongKind(span=given.span, found=kind(given.value), wanted=hypers[given.name].kind)
+            return WrongKind(span=given.span, found=kind(given.value), wanted=hypers[given.name].kind, literal=True)
     return None
 
 
@@ -186,11 +186,18 @@ def _tensor(values: tuple[float, ...]) -> str:
 
 
 def _difference(claim: ir.Claim, found: Counterexample, rule: Rule) -> str:
-    if found.difference is None or not isinstance(claim, ir.Equals | ir.Invariant):
+    """Return how much the two differ, in symbols, first where they part and then in the parameter."""
+    if not isinstance(claim, ir.Equals | ir.Invariant):
         return ""
     there = f"in {claim.other}" if isinstance(claim, ir.Equals) else "with the replacement"
-    at = " at these values" if found.difference_at else ""
-    return f"{rule.parameter.name}' here less {rule.parameter.name}' {there} is {found.difference}{at}"
+    lines = []
+    if found.parting is not None and found.parting.difference is not None:
+        lines.append(f"where they part, the difference is {found.parting.difference}")
+    if found.difference is not None:
+        at = " at these values" if found.with_numbers else ""
+        name = f"{rule.parameter.name}'"
+        lines.append(f"{name} here less {name} {there} is {found.difference}{at}")
+    return "\n".join(lines)
 
 
 def _places(claim: ir.Claim, found: Counterexample, rule: Rule, other: Rule, offset: int) -> tuple[Note, ...]:

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -17,12 +17,16 @@ from optdsl import terminal
 from optdsl.version import __version__
 
 if TYPE_CHECKING:
+    from optdsl.ir.nodes import Rule
+    from optdsl.pipeline import Checked
+    from optdsl.rewriting import Rewritten
     from optdsl.source import SourceFile
 
 FINDINGS, USAGE, ENVIRONMENT = 1, 2, 3
 
 VIEWS = ("math", "latex", "tree", "kernel", "numpy", "c", "asm", "json")
-FORMATS = ("full", "concise", "json")
+FORMATS = ("full", "concise", "json", "sarif")
+FOR_MACHINES = ("json", "sarif")
 
 
 class Failure(click.ClickException):
@@ -152,12 +156,23 @@ exact_option = click.option("--exact", is_flag=True, help="Keep the author's for
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @strict_option
 @format_option
-def check(files: tuple[str, ...], strict: bool, output_format: str) -> None:
+@click.option("-w", "--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
+def check(files: tuple[str, ...], strict: bool, output_format: str, watch: bool) -> None:
     """Look for mistakes in rules.
 
-    FILE may be a folder, whose .opt files are checked. Findings go to standard error, as JSON to standard output.
-    Exits with 1 where there are errors.
+    FILE may be a folder, whose .opt files are checked. Findings go to standard error, as JSON and SARIF to standard
+    output. Exits with 1 where there are errors. `optdsl explain SLUG` tells more about a finding.
     """
+    if watch:
+        _watch(files, output_format)
+    results, readable = _check(files, output_format)
+    if not readable:
+        raise click.exceptions.Exit(USAGE)
+    raise click.exceptions.Exit(FINDINGS if terminal.failed(results, strict) else 0)
+
+
+def _check(files: Sequence[str], output_format: str) -> tuple[list[Checked], bool]:
+    """Check files and report on them; return what was found, and whether every file could be read."""
     from optdsl import pipeline
 
     sources, unreadable = _sources(files)
@@ -166,11 +181,35 @@ def check(files: tuple[str, ...], strict: bool, output_format: str) -> None:
     terminal.report(results, output_format)
     for failure in unreadable:
         failure.show()
-    if unreadable:
-        raise click.exceptions.Exit(USAGE)
-    if output_format != "json" and not any(result.problems for result in results):
+    clean = not unreadable and not any(result.problems for result in results)
+    if clean and output_format not in FOR_MACHINES:
         click.echo(f"Checked {terminal.count(len(results), 'file')}: no findings.")
-    raise click.exceptions.Exit(FINDINGS if terminal.failed(results, strict) else 0)
+    return results, not unreadable
+
+
+def _watch(files: Sequence[str], output_format: str) -> NoReturn:
+    """Check files again and again; return only by an exit. What can't be read may come back, but for the first time."""
+    from optdsl import watch
+
+    if "-" in files:
+        raise click.UsageError("--watch needs files: standard input is read only once")
+    if output_format in FOR_MACHINES:
+        raise click.UsageError(f"--watch writes findings for people: --output-format {output_format} goes without it")
+    parts: list[str] = []
+    first = True
+    try:
+        while True:
+            terminal.begin_run()
+            before = watch.stamps(files, parts)
+            results, readable = _check(files, output_format)
+            if first and not readable:
+                raise click.exceptions.Exit(USAGE)
+            parts = [name for result in results for _, name in result.source.later]
+            first = False
+            click.echo("Watching for changes; Ctrl-C stops.", err=True)
+            watch.wait(files, parts, before)
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(0) from None
 
 
 @main.command("compile")
@@ -201,7 +240,7 @@ def compile_(files: tuple[str, ...], target: str, folder: str, exact: bool, stri
     with terminal.progress(rules, "compiling") as pairs:
         for stem, rule in pairs:
             for path in _write(Path(folder), pipeline.emit(rule, target, stem, exact=exact), target, stem):
-                if output_format != "json":
+                if output_format not in FOR_MACHINES:
                     click.echo(str(path))
 
 
@@ -232,17 +271,163 @@ def _write(folder: Path, texts: dict[str, str], target: str, stem: str) -> list[
 @click.argument("rule", metavar="FILE|NAME")
 @click.option("--as", "view", type=click.Choice(VIEWS), default="math", show_default=True, help="The view to show.")
 @exact_option
-def show(rule: str, view: str, exact: bool) -> None:
+@click.option("--bandwidth", type=float, default=20.0, show_default=True, metavar="GB/s",
+              help="Memory bandwidth that the step time of the view math is told for.")  # fmt: skip
+def show(rule: str, view: str, exact: bool, bandwidth: float) -> None:
     """Show one view of a rule: its mathematics, what it compiles to, or what it costs."""
     from optdsl import pipeline
     from optdsl.show import VIEWS as VIEW_FUNCTIONS
+    from optdsl.show import math
 
+    if not 0 < bandwidth < float("inf"):
+        raise UsageFailure(f"--bandwidth {bandwidth:g} is no number of GB/s above 0")
     source = _source(rule, bundled=True)
     analysed = pipeline.analyse(source)
     if analysed.rule is None:
         terminal.report([analysed], "full")
         raise click.exceptions.Exit(FINDINGS)
-    click.echo(VIEW_FUNCTIONS[view](source, analysed.rule, exact))
+    if view == "math":
+        click.echo(math(source, analysed.rule, exact, bandwidth))
+    else:
+        click.echo(VIEW_FUNCTIONS[view](source, analysed.rule, exact))
+
+
+@main.command()
+@click.argument("rule", metavar="NAME|FILE")
+@click.option("--when", multiple=True, metavar="'NAME=VALUE and ...'", help="Hyperparameters held at a value.")
+@click.option("--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Draw the region into a file.")
+def stability(rule: str, when: tuple[str, ...], plot: str | None) -> None:
+    """Say for which learning rates a rule is stable on a quadratic.
+
+    On f(x) = h*x^2/2 the gradient is h*x. Where the step is linear in the parameter and the states, as those of
+    momentum are, the region in (lr, h) is exact; for other rules it is found by simulation.
+    """
+    from optdsl.stability.command import run as examine
+
+    found = _rule(rule)
+    try:
+        click.echo(examine(found, when, plot))
+    except ValueError as error:
+        raise UsageFailure(str(error)) from None
+    except ImportError as error:
+        raise Failure(str(error)) from None
+
+
+@main.command()
+@click.argument("slug", required=False)
+def explain(slug: str | None) -> None:
+    """Explain a finding: what it means, why it matters, a rule that has it and its mend.
+
+    SLUG is the word in brackets after `error` or `warning`. Without it, all findings are listed.
+    """
+    from optdsl import explain as pages
+
+    if slug is None:
+        rows = [(page.slug, page.severity, page.statement) for page in map(pages.page, pages.slugs())]
+        terminal.table(("finding", "severity", "what it says"), rows)
+        return
+    try:
+        terminal.show_page(pages.page(slug).markdown)
+    except ValueError as error:
+        raise UsageFailure(str(error)) from None
+
+
+@main.command()
+@click.argument("first", metavar="FILE|NAME")
+@click.argument("second", metavar="FILE|NAME")
+@click.option("--when", multiple=True, metavar="NAME=VALUE", help="Fix a hyperparameter of either, as `momentum=0.9`.")
+@click.option("--with", "given", multiple=True, metavar="NAME=NAME",
+              help="Take a hyperparameter of the second equal to one of the first, as `momentum=rho`.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(1, 16), default=4, show_default=True, metavar="N",
+              help="Steps to compare.")  # fmt: skip
+def diff(first: str, second: str, when: tuple[str, ...], given: tuple[str, ...], steps: int) -> None:
+    """Prove that two rules are the same, or show where they part.
+
+    Hyperparameters of one name are taken equal; others of the second rule have their defaults. Exits with 0 where the
+    rules are proved to be the same, else with 1.
+    """
+    from optdsl.diff import difference
+    from optdsl.settings import parse_pairs, parse_settings
+
+    rules = [_rule(name) for name in (first, second)]
+    try:
+        same, text = difference(
+            rules[0], rules[1], parse_settings(when), parse_pairs(given), steps, (first, second)
+        )
+    except ValueError as error:
+        raise UsageFailure(str(error)) from None
+    click.echo(text)
+    raise click.exceptions.Exit(0 if same else FINDINGS)
+
+
+def _rule(name: str) -> Rule:
+    """Return the rule of a FILE or NAME; findings end the program."""
+    from optdsl import pipeline
+
+    analysed = pipeline.analyse(_source(name, bundled=True))
+    if analysed.rule is None:
+        terminal.report([analysed], "full")
+        raise click.exceptions.Exit(FINDINGS)
+    return analysed.rule
+
+
+@main.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--check", is_flag=True, help="Write nothing; name the files that would change, and exit with 1.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change, and exit with 1 if anything would.")
+@click.option("--unicode", is_flag=True, help="Use Greek letters and mathematical signs.")
+def fmt(files: tuple[str, ...], check: bool, diff: bool, unicode: bool) -> None:
+    """Bring rules into the canonical layout; comments are kept.
+
+    FILE may be a folder, whose .opt files are formatted, or - to format standard input to standard output. Names and
+    signs become ASCII, or with --unicode the other way round. A file with syntax errors stays as it is.
+    """
+    from optdsl import rewriting
+
+    sources, unreadable = _sources(files)
+    with terminal.progress(sources, "formatting") as items:
+        results = [rewriting.rewritten(source, unicode=unicode) for source in items]
+    terminal.report(results, "full")
+    for failure in unreadable:
+        failure.show()
+    changed = [result for result in results if result.changes]
+    for result in results:
+        _rewrite(result, check=check, diff=diff)
+    if files != ("-",) or check or diff:
+        same = sum(not result.problems for result in results) - len(changed)
+        _say_what_changed(len(changed), same, only_looked=check or diff, aside=diff or "-" in files)
+    if unreadable:
+        raise click.exceptions.Exit(USAGE)
+    found = any(result.problems for result in results) or (changed and (check or diff))
+    raise click.exceptions.Exit(FINDINGS if found else 0)
+
+
+def _rewrite(result: Rewritten, *, check: bool, diff: bool) -> None:
+    """Write one formatted file, or show or say what would change in it."""
+    from optdsl import rewriting
+
+    name = result.source.name
+    if diff:
+        click.echo(result.difference(), nl=False)
+    elif check:
+        if result.changes:
+            click.echo(f"Would reformat: {name}")
+    elif name == "<stdin>":
+        click.echo(result.text if not result.problems else "", nl=False)
+    elif result.changes:
+        try:
+            rewriting.write(Path(name), result.text)
+        except OSError as error:
+            raise Failure(f"{name}: {error.strerror or error}") from None
+
+
+def _say_what_changed(changed: int, same: int, *, only_looked: bool, aside: bool) -> None:
+    """Say how many files were reformatted, or would be; `aside`, on standard error, beside other output."""
+    words = ("would be reformatted", "already formatted") if only_looked else ("reformatted", "left unchanged")
+    counts = zip((changed, same), words, strict=True)
+    parts = [f"{terminal.count(number, 'file')} {what}" for number, what in counts if number]
+    if parts:
+        click.echo(", ".join(parts), err=aside)
 
 
 @main.command()

@@ -92,8 +92,9 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
     folded = {candidate.lower(): candidate for candidate in known}
     if name.lower() in folded:
         return folded[name.lower()]
-    matches = get_close_matches(name, known, n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    matches = get_close_matches(name, known, n=3, cutoff=0.6)
+    letters = [match for match in matches if sorted(match.lower()) == sorted(name.lower())]  # two of them swapped
+    return next(iter([*letters, *matches]), None)
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
@@ -183,7 +184,7 @@ def _full(source: SourceFile, problem: Problem, paint: _Paint) -> str:
     for span, label, primary in places:
         place, here = source.position(span[0]), source.file(span[0])
         if here != file:
-            lines += [f"{paint('frame', ' ' * gutter + ':::')} {_visible(here)}:{place.line}:{place.column}", bar]
+            lines += [bar, f"{paint('frame', ' ' * gutter + ':::')} {_visible(here)}:{place.line}:{place.column}", bar]
             above, file = 0, here
         if above and place.line > above + 1:
             lines.append(paint("frame", "..."))

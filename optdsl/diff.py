@@ -9,7 +9,8 @@ from optdsl.algebra.equivalence import compare
 from optdsl.algebra.verdicts import Answer, Counterexample, Verdict
 from optdsl.claims import point
 from optdsl.diagnostics import closest
-from optdsl.ir.nodes import Apply, Equation, Expr, Hyper, Number, Op, Ref, Rule, Truth
+from optdsl.ir.nodes import Apply, Equation, Expr, Number, Op, Ref, Rule, Truth
+from optdsl.ir.show import show
 from optdsl.settings import check_settings, shown
 
 Values = Mapping[str, float | bool]
@@ -62,8 +63,10 @@ def check_fixed(first: Rule, second: Rule, fixed: Values) -> None:
             raise ValueError(f"neither {first.name} nor {second.name} has a hyperparameter {name!r}{hint}")
 
 
-def difference(first: Rule, second: Rule, fixed: Values, given: Mapping[str, str], steps: int) -> tuple[bool, str]:
-    """Return whether two rules are proved to be the same, and a report.
+def difference(
+    first: Rule, second: Rule, fixed: Values, given: Mapping[str, str], steps: int, titles: tuple[str, str]
+) -> tuple[bool, str]:
+    """Return whether two rules are proved to be the same, and a report that calls them by their titles.
 
     `fixed` holds values of hyperparameters of either rule, `given` says which of the first rule's hyperparameters one
     of the second's is equal to. Raises ValueError for names and values that the rules don't take.
@@ -80,12 +83,7 @@ def difference(first: Rule, second: Rule, fixed: Values, given: Mapping[str, str
         theirs |= dict.fromkeys(equal, Ref(hyper.symbol) if value is None else literal(value))
     theirs |= {name: literal(value) for name, value in fixed.items() if name in _names(second)}
     verdict = compare(first, second, values, theirs, steps)
-    lines = _verdict(first, second, verdict)
-    equal = [name if name == other else f"{name} = {other}" for name, other in taken.items() if name not in fixed]
-    lines += [f"taken equal: {', '.join(equal)}"] if equal else []
-    lines += [f"with {', '.join(f'{name} = {shown(value)}' for name, value in fixed.items())}"] if fixed else []
-    left = [h for h in second.hypers if h.symbol.name not in taken and h.symbol.name not in fixed]
-    lines += [f"at its default in {second.name}: {', '.join(_default(h) for h in left)}"] if left else []
+    lines = _verdict(first, second, verdict, titles) + _assumed(second, taken, fixed, titles)
     return verdict.answer is Answer.PROVED, "\n".join(lines)
 
 
@@ -97,52 +95,51 @@ def literal(value: float | bool) -> Expr:
     return Apply(Op.NEG, (number,)) if value < 0 else number
 
 
-def _default(hyper: Hyper) -> str:
-    from optdsl.ir.show import show
+def _assumed(second: Rule, taken: Mapping[str, str], fixed: Values, titles: tuple[str, str]) -> list[str]:
+    """Return what the hyperparameters were taken to be."""
+    equal = [name if name == other else f"{name} = {other}" for name, other in taken.items() if name not in fixed]
+    left = [h for h in second.hypers if h.symbol.name not in taken and h.symbol.name not in fixed]
+    lines = [f"with {' and '.join(f'{name} = {shown(value)}' for name, value in fixed.items())}"] if fixed else []
+    lines += [f"taken equal: {', '.join(equal)}"] if equal else []
+    lines += [f"at its default in {titles[1]}: {f'{h.symbol.name} = {show(h.default)}'}" for h in left]
+    return lines
 
-    return f"{hyper.symbol.name} = {show(hyper.default)}"
 
-
-def _verdict(first: Rule, second: Rule, verdict: Verdict) -> list[str]:
-    both = f"{first.name} and {second.name}"
+def _verdict(first: Rule, second: Rule, verdict: Verdict, titles: tuple[str, str]) -> list[str]:
+    both = " and ".join(titles)
     match verdict.answer:
         case Answer.PROVED:
-            return [f"{both} are the same: {verdict.words}."]
+            return [f"{both} are the same.", f"{verdict.words[:1].upper()}{verdict.words[1:]}."]
         case Answer.UNPROVED:
-            return [f"{both} seem to be the same, which is not proved: {verdict.words}."]
+            return [f"{both} seem to be the same, but that is not proved: {verdict.words}."]
         case Answer.UNKNOWN:
             return [f"It is not known whether {both} are the same: {verdict.words}."]
         case Answer.REFUTED:
             assert verdict.counterexample is not None
-            return _parted(first, second, verdict.counterexample)
+            return _parted(first, second, verdict.counterexample, titles)
 
 
-def _parted(first: Rule, second: Rule, found: Counterexample) -> list[str]:
+def _parted(first: Rule, second: Rule, found: Counterexample, titles: tuple[str, str]) -> list[str]:
     """Return where two rules part, with the values, the equations and the difference."""
     new = f"{first.parameter.name}'"
-    values = f"{new} is {found.first:.6g} in {first.name} and {found.second:.6g} in {second.name}"
     lines = [
-        f"{first.name} and {second.name} part at step {found.step}: {values}",
-        f"  at {point(found, first)}",
+        f"{' and '.join(titles)} part at step {found.step}, where {point(found, first)}:",
+        f"  {new} is {found.first:.6g} in {titles[0]} and {found.second:.6g} in {titles[1]}",
     ]
     if found.parting is not None:
-        sides = [
-            (first, found.parting.first, found.parting.first_value),
-            (second, found.parting.second, found.parting.second_value),
-        ]
-        width = max(len(rule.name) for rule, _, _ in sides)
-        lines += ["  in"]
-        for rule, equation, value in sides:
-            number = str(value).lower() if isinstance(value, bool) else f"{value:.6g}"
-            lines.append(f"    {rule.name:<{width}}  {equation.text}{_place(rule, equation)}  ({number})")
+        lines.append("They part in")
+        lines += _side(first, found.parting.first, found.parting.first_value, titles[0])
+        lines += _side(second, found.parting.second, found.parting.second_value, titles[1])
+        if found.parting.difference is not None:
+            lines.append(f"  whose difference is {found.parting.difference}")
     if found.difference is not None:
-        at = ", at these values" if found.difference_at else ""
-        lines.append(f"  {new} in {first.name} less {new} in {second.name}{at}: {found.difference}")
+        at = " with these numbers" if found.with_numbers else ""
+        lines.append(f"The difference of the two {new}{at} is {found.difference}")
     return lines
 
 
-def _place(rule: Rule, equation: Equation) -> str:
-    if equation.span is None:
-        return ""
-    file, line = rule.place(equation.span[0])
-    return f"  {file}:{line}"
+def _side(rule: Rule, equation: Equation, value: float | bool, title: str) -> list[str]:
+    """Return an equation with its place and its value."""
+    place = "" if equation.span is None else ", {}:{}".format(*rule.place(equation.span[0]))
+    number = str(value).lower() if isinstance(value, bool) else f"{value:.6g}"
+    return [f"  {title}{place}", f"    {equation.text}    ({number})"]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
-from optdsl import bases, checks, targets
+from optdsl import allow, bases, checks, targets
 from optdsl.diagnostics import CompileError, Problem, closest
 from optdsl.ir.claims import Equals
 from optdsl.ir.kernel import Kernel, Program
-from optdsl.ir.nodes import Rule
+from optdsl.ir.nodes import Expr, Rule, Symbol
 from optdsl.passes.options import with_weight_decay
+from optdsl.passes.cost import cheaper, kernel_cost
+from optdsl.passes.domain import Domain, definitions_of
+from optdsl.passes.improve import Knowledge, Propose, improve
+from optdsl.passes.order import ordered
 from optdsl.passes.schedule import schedule
-from optdsl.passes.simplify import simplify
-from optdsl.passes.specialise import conditions, specialise
-from optdsl.passes.validate import Domain, validate
+from optdsl.passes.specialise import conditions, fixed, specialise
 from optdsl.problems import CyclicDefinition, TooComplex, UnknownBase
 from optdsl.resolve import resolve
 from optdsl.resolve.inherit import inherit
@@ -62,21 +65,26 @@ class Checked:
 
 
 def read(source: SourceFile) -> tuple[SourceFile, ast.Rule, list[Problem]]:
-    """Parse a file and those it is made from; return their texts together, the whole rule, and what can't be read."""
+    """Parse a file and those it is made from; return their texts together, the whole rule, and what can't be read.
+
+    Without its base a rule isn't whole: its tree then has no header, and nothing more is said of it.
+    """
     tree, problems = parse(source)
     chain = [tree]
     while (header := chain[-1].header) is not None and header.base is not None:
         known = [part.header.name.text for part in chain if part.header is not None]
         found = _base(header.base, source.file(header.base.span.start))
         if isinstance(found, Problem):
-            return source, tree, [*problems, found]
+            return source, replace(tree, header=None), [*problems, found]
         files = [source.name, *(name for _, name in source.later)]
         if found.name in files:
             names = tuple(known[files.index(found.name) :])
-            return source, tree, [*problems, CyclicDefinition(span=header.base.span, names=names, rules=True)]
+            cycle = CyclicDefinition(span=header.base.span, names=names, rules=True)
+            return source, replace(tree, header=None), [*problems, cycle]
         if len(chain) == bases.LONGEST_CHAIN:
             what = "this rule is made from too many others, one from the next"
-            return source, tree, [*problems, TooComplex(span=header.base.span, what=what, limit=str(len(chain)))]
+            long = TooComplex(span=header.base.span, what=what, limit=str(len(chain)))
+            return source, replace(tree, header=None), [*problems, long]
         source = source.followed_by(found)
         base, unread = parse(source, len(chain))
         chain.append(base)
@@ -95,7 +103,7 @@ def _base(name: ast.Name, asking: str) -> SourceFile | Problem:
     except (OSError, ValueError) as error:
         return UnknownBase(span=name.span, name=name.text, why=getattr(error, "strerror", None) or str(error))
     if found is None:
-        return UnknownBase(span=name.span, name=name.text, suggestion=closest(name.text.lower(), bases.names(asking)))
+        return UnknownBase(span=name.span, name=name.text, suggestion=closest(name.text, bases.names(asking)))
     return found
 
 
@@ -108,7 +116,10 @@ def analyse(source: SourceFile) -> Checked:
 
 
 def check(source: SourceFile) -> Checked:
-    """Parse and resolve a file, look for what is legal but wrong, and prove or refute its claims."""
+    """Parse and resolve a file, look for what is legal but wrong, and prove or refute its claims.
+
+    Warnings that a comment of the author's allows are left out.
+    """
     checked = analyse(source)
     if checked.rule is None:
         return checked
@@ -119,7 +130,7 @@ def check(source: SourceFile) -> Checked:
 
         source, wrong = claims.check(source, checked.rule, partial(_other, source))
         problems += wrong
-    return replace(checked, source=source, problems=tuple(problems))
+    return replace(checked, source=source, problems=tuple(allow.apply(checked.source, checked.tree, problems)))
 
 
 def _other(source: SourceFile, claim: Equals) -> tuple[SourceFile, Rule] | Problem:
@@ -142,21 +153,39 @@ def rule_of(source: SourceFile) -> Rule:
     return analysed.rule
 
 
-def kernels(rule: Rule, *, exact: bool = False) -> Program:
-    """Return every variant of a rule scheduled, simplified unless `exact` or unless validation fails."""
+def kernels(rule: Rule, *, exact: bool = False, propose: Propose | None = None) -> Program:
+    """Return every variant of a rule scheduled, its equations in cheaper forms unless `exact`.
+
+    `propose` returns forms of an expression to look at besides those of our own rewrites; SymPy's where it is None.
+    """
     asked = conditions(rule)
     variants = specialise(rule)
-    written = tuple(schedule(variant, key, rule, lambda expr: expr) for key, variant in variants.items())
+    written = {key: schedule(variant, key, rule) for key, variant in variants.items()}
     if exact:
-        return Program(rule, asked, written, simplified=False, reason="exact arithmetic was asked for")
-    domain = Domain(rule)
-    cheaper = partial(simplify, positive=domain.positive)
-    simplified = tuple(schedule(variant, key, rule, cheaper) for key, variant in variants.items())
-    for kernel in simplified:
-        reason = validate(kernel, domain, asked)
-        if reason:
-            return Program(rule, asked, written, simplified=False, reason=reason)
-    return Program(rule, asked, simplified)
+        return Program(rule, asked, tuple(written.values()), simplified=False, reason="exact arithmetic was asked for")
+    domain, propose = Domain(rule), propose or _ComputerAlgebra()
+    kernels, rejected = [], []
+    for key, variant in variants.items():
+        knowledge = Knowledge(domain, definitions_of(variant), fixed(rule, key))
+        lets, wrong = improve(ordered(variant, rule), knowledge, propose)
+        kernel = schedule(variant, key, rule, lets)
+        kernels.append(kernel if cheaper(kernel_cost(kernel), kernel_cost(written[key])) else written[key])
+        rejected += [one.words(rule) for one in wrong]
+    return Program(rule, asked, tuple(kernels), rejected=tuple(dict.fromkeys(rejected)))
+
+
+class _ComputerAlgebra:
+    """Proposes forms of expressions by SymPy, which is loaded when the first is asked for."""
+
+    def __init__(self) -> None:
+        self.proposer: Propose | None = None
+
+    def __call__(self, expr: Expr, positive: Collection[Symbol]) -> Iterable[Expr]:
+        if self.proposer is None:
+            from optdsl.algebra.propose import Proposer
+
+            self.proposer = Proposer()
+        return self.proposer(expr, positive)
 
 
 def as_written(rule: Rule) -> tuple[Kernel, ...]:

@@ -406,6 +406,7 @@ class WrongKind(Problem):
     wanted: Kind | None
     sized: str = ""
     called: tuple[int, int] | None = None
+    literal: bool = False
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -421,6 +422,8 @@ class WrongKind(Problem):
 
     @property
     def help(self) -> str:
+        if self.literal:
+            return "write `true` or `false`" if self.wanted is Kind.BOOLEAN else "write a number"
         if self.wanted is Kind.BOOLEAN:
             return "compare it: `a != 0`"
         if self.wanted is Kind.NUMBER:

@@ -4,20 +4,44 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 if TYPE_CHECKING:
+    from optdsl.diagnostics import Problem
     from optdsl.pipeline import Checked
+    from optdsl.source import SourceFile
 
 
-def report(results: Sequence[Checked], output_format: str) -> None:
-    """Write all findings: JSON to standard output, everything else to standard error."""
+PAGE_WIDTH = 100
+"""Longest line of a page on a terminal, in characters."""
+
+
+class Findings(Protocol):
+    """What was found in a file."""
+
+    @property
+    def source(self) -> SourceFile:
+        """Its text."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The findings, in any order."""
+
+
+def report(results: Sequence[Findings], output_format: str) -> None:
+    """Write all findings: JSON and SARIF to standard output, everything else to standard error."""
     from optdsl import diagnostics
 
+    if output_format == "sarif":
+        from optdsl import sarif
+
+        click.echo(sarif.render((result.source, result.problems) for result in results))
+        return
     if output_format == "json":
         records = [record for result in results for record in diagnostics.as_records(result.source, result.problems)]
         click.echo(diagnostics.render_json(records))
@@ -48,6 +72,31 @@ def use_color() -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty()
+
+
+def begin_run() -> None:
+    """Say on standard error when a run of `--watch` begins, on a terminal across its whole width."""
+    now = time.strftime("%H:%M:%S")
+    if not sys.stderr.isatty():
+        click.echo(f"[{now}]", err=True)
+        return
+    from rich.console import Console
+
+    Console(stderr=True).rule(now, style="dim")
+
+
+def show_page(markdown: str) -> None:
+    """Write a page of `optdsl explain`: laid out on a terminal, as plain text into a pipe."""
+    if not sys.stdout.isatty():
+        from optdsl.explain import plain
+
+        click.echo(plain(markdown))
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    console.print(Markdown(markdown, code_theme="ansi_dark"), width=min(console.width, PAGE_WIDTH))
 
 
 def failed(results: Sequence[Checked], strict: bool) -> bool:

@@ -32,7 +32,7 @@ def test_optax_adadelta_climbs() -> None:
 FALSE = [
     ("optax_rprop", "Rprop", 1, "x' = x - step'*sign(d)"),
     ("optax_adan", "Adan", 2, "n'    = ema(n, (g + beta2*diff)^2, beta3)"),
-    ("optimisers_lion", "Lion", 2, "m' = ema(m, g, beta2)"),
+    ("optimisers_lion", "Lion", 1, "m' = ema(m, g, beta2)"),
     ("optax_amsgrad", "AMSGrad", 2, "vmax' = max(vmax, v')"),
 ]
 """A wrong rule, the right one, the step at which they part, and the right rule's equation in which they do."""
@@ -47,4 +47,5 @@ def test_a_claim_to_be_the_right_rule_is_false(name: str, right: str, step: int,
     assert "x = " in problem.label and "g" in problem.label
     shown = render(source, problems)
     assert equation.split("=", 1)[1].strip() in shown
-    assert f"::: {Path(__file__).parent.parent / 'rules' / right.lower()}.opt:" in shown
+    file = "adam" if right == "AMSGrad" else right.lower()  # what AMSGrad takes over stands in Adam's file
+    assert f"::: {Path(__file__).parent.parent / 'rules' / file}.opt:" in shown

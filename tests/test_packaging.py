@@ -27,7 +27,10 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_what_is_not_python(unpacked: Path) -> None:
-    for name in ("syntax/grammar.lark", "targets/skeleton.c", "data/digits.npz", "data/README.md", "py.typed"):
+    for name in (
+        "syntax/grammar.lark", "syntax/claims.lark", "pages/syntax.md", "targets/skeleton.c", "data/digits.npz",
+        "data/README.md", "py.typed",
+    ):  # fmt: skip
         assert (unpacked / "optdsl" / name).is_file(), name
     rules = unpacked / "optdsl" / "rules"
     found = sorted(path.relative_to(rules).with_suffix("").as_posix() for path in rules.rglob("*.opt"))

@@ -67,7 +67,10 @@ class Claims(Declarations):
         """Return what a hyperparameter is set to, which its interval must hold."""
         hyper = self._known(setting)
         value = self._constant(setting.value, hypers, "a value in a claim")
-        self._expect(value, hyper.symbol.kind, setting.value.span)
+        if ir.kind(value) is not hyper.symbol.kind:
+            found, wanted = ir.kind(value), hyper.symbol.kind
+            self._report(bad.WrongKind(span=setting.value.span, found=found, wanted=wanted, literal=True))
+            raise Unresolved
         if not _reads(value) and hyper.interval is not None and (number := constant(value, {})) not in hyper.interval:
             name, shown = setting.name.text, self._snippet(setting.value.span)
             computed = "" if isinstance(setting.value, ast.Literal) else f"{number:g}"
