@@ -5,38 +5,64 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from optdsl import pipeline
-from optdsl.ir.evaluate import defaults
+from optdsl.ir.evaluate import defaults, present_states
 from optdsl.ir.kernel import Kernel, symbols
-from optdsl.ir.nodes import Rate, Rule
-from optdsl.ir.show import show, show_kernel
+from optdsl.ir.nodes import Rate, Rule, State
+from optdsl.ir.show import show, show_kernel, show_symbol
+from optdsl.ir.storage import storage_type
 from optdsl.passes.cost import kernel_counts
+from optdsl.passes.tally import tallies
 from optdsl.runtime import toolchain
 from optdsl.source import SourceFile
 from optdsl.syntax import ast
-from optdsl.syntax.parser import parse
-from optdsl.syntax.printer import LATEX, latex_name, render, unicode_name
+from optdsl.syntax.latex import LATEX, latex_function, latex_name
+from optdsl.syntax.printer import Style, render, unicode_style
 from optdsl.terminal import count
 
+BANDWIDTH = 20.0
+"""GB/s between memory and processor where none is given: that of a desktop computer."""
+PARAMETERS = {"float32": 4, "float64": 8}
+"""Element types of a parameter, with their bytes."""
+COLUMNS = 100
+"""Where the words in a table go on in the next line."""
 
-def math(source: SourceFile, rule: Rule, exact: bool) -> str:
-    """Return the equations in Unicode, with tables of hyperparameters and states, and what a step costs."""
-    tree, _ = parse(source)
-    lines = [rule.name + (f"  {rule.doc}" if rule.doc else ""), *(f"  {', '.join(cite)}" for cite in rule.cites), ""]
+
+def math(source: SourceFile, rule: Rule, exact: bool, bandwidth: float = BANDWIDTH) -> str:
+    """Return the equations in Unicode, with tables of hyperparameters and states, and what a step costs.
+
+    `bandwidth` is that of the memory, in GB/s.
+    """
+    _, tree, _ = pipeline.read(source)
+    style = unicode_style(_names(tree))
+    named = rule.doc.startswith(f"{rule.name}:")
+    title = rule.doc if named else rule.name + (f"  {rule.doc}" if rule.doc else "")
+    lines = [title, *(f"  {', '.join(cite)}" for cite in rule.cites), ""]
     for entry in tree.defs:
-        arguments = ", ".join(unicode_name(parameter.text) for parameter in entry.parameters)
-        lines.append(f"  {unicode_name(entry.name.text)}({arguments}) = {render(entry.body)}")
-    targets = [unicode_name(entry.name.text, entry.primed) for entry in tree.equations]
+        arguments = ", ".join(style.name(parameter.text, False) for parameter in entry.parameters)
+        lines.append(f"  {style.name(entry.name.text, False)}({arguments}) = {render(entry.body, style)}")
+    targets = [style.name(entry.name.text, entry.primed) for entry in tree.equations]
     width = max(len(target) for target in targets)
-    lines += [
-        f"  {target:<{width}} = {render(entry.value)}" for target, entry in zip(targets, tree.equations, strict=True)
-    ]
-    lines += ["", *_hypers(rule), "", *_states(source, rule), "", *_cost(rule, exact)]
+    values = [render(entry.value, style) for entry in tree.equations]
+    lines += [f"  {target:<{width}} = {value}" for target, value in zip(targets, values, strict=True)]
+    if rule.hypers:
+        lines += ["", *_hypers(rule)]
+    lines += ["", *_states(tree, rule, style), "", *_cost(rule, exact, bandwidth)]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _names(tree: ast.Rule) -> list[str]:
+    """Return every name that a rule defines."""
+    names = [] if tree.header is None else [tree.header.parameter, tree.header.gradient]
+    names += [entry.name for entry in tree.hypers] + [entry.name for entry in tree.states]
+    names += [entry.name for entry in tree.equations]
+    names += [name for entry in tree.defs for name in (entry.name, *entry.parameters)]
+    return [name.text for name in names]
 
 
 def _hypers(rule: Rule) -> list[str]:
@@ -46,59 +72,99 @@ def _hypers(rule: Rule) -> list[str]:
         value = values[hyper.symbol.name]
         shown = str(value).lower() if isinstance(value, bool) else f"{value:g}"
         rows.append([hyper.symbol.name, shown, f"in {hyper.interval}" if hyper.interval else "", hyper.doc])
-    return _table("hyperparameters", rows)
+    return ["hyperparameters:", *_table(rows)]
 
 
-def _states(source: SourceFile, rule: Rule) -> list[str]:
-    tree, _ = parse(source)
-    rows = []
+def _states(tree: ast.Rule, rule: Rule, style: Style) -> list[str]:
+    rows = [["", "", *PARAMETERS, ""]]
     for entry, state in zip(tree.states, rule.states, strict=True):
-        size = "8 bytes per tensor" if state.scalar else "4 bytes per parameter at float32, 8 at float64"
-        when = f"when {render(entry.when)}" if entry.when is not None else ""
-        rows.append([state.name, f"= {render(entry.init)}", size, when, state.doc])
-    return _table("states", rows) if rows else ["states: none"]
+        sizes = ["8 per tensor" if state.scalar else str(_width(state, width)) for width in PARAMETERS.values()]
+        when = f"when {render(entry.when, style)}" if entry.when is not None else ""
+        says = ": ".join(part for part in (when, state.doc) if part)
+        rows.append([state.name, f"= {render(entry.init, style)}", *sizes, says])
+    if not rule.states:
+        return ["states: none"]
+    return ["states, bytes per parameter:", *_table(rows, right=(2, 3))]
 
 
-def _cost(rule: Rule, exact: bool) -> list[str]:
+def _width(state: State, parameter: int) -> int:
+    """Return the bytes of a state's element beside a parameter of so many bytes an element."""
+    return parameter if state.storage is None else storage_type(state.storage).itemsize
+
+
+def _cost(rule: Rule, exact: bool, bandwidth: float) -> list[str]:
+    """Return a table of what a step costs for each choice of optional states, and a sentence about the usual one."""
     program = pipeline.kernels(rule, exact=exact)
-    written = pipeline.as_written(rule)
-    rows = []
-    for kernel, original in zip(program.kernels, written, strict=True):
-        operations, slow = kernel_counts(kernel)
-        count_before, slow_before = kernel_counts(original)
-        reads, writes = traffic(kernel)
-        present = ", ".join(state.name for state in kernel.present) or "no state"
-        rows.append([f"with {present}:", f"{operations} element operations, {slow} of them divides or roots"])
-        rows.append(["", f"({count_before} and {slow_before} as written)"])
-        moved = f"{4 * (reads + writes)} bytes moved per parameter at float32"
-        rows.append(["", f"{moved} ({count(reads, 'read')}, {count(writes, 'write')})"])
-    return _table("a step", rows)
+    first, last = PARAMETERS
+    rows = [
+        ["", "operations", "divides, roots", "", "bytes", "moved", "ms per million", "parameters"],
+        ["with", "(as written)", "(as written)", "passes", first, last, first, last],
+    ]
+    for kernel, original in zip(program.kernels, pipeline.as_written(rule), strict=True):
+        after, before = kernel_counts(kernel), kernel_counts(original)
+        sizes = [moved_bytes(kernel, width) for width in PARAMETERS.values()]
+        row = [", ".join(state.name for state in kernel.present) or "no state"]
+        row += [f"{a} ({b})" for a, b in zip(after, before, strict=True)]
+        row += [str(len(kernel.phases)), *map(str, sizes), *(_milliseconds(size, bandwidth) for size in sizes)]
+        rows.append(row)
+    usual = present_states(rule, defaults(rule))
+    kernel = next((k for k in program.kernels if k.present == usual), program.kernels[0])
+    reads, writes = traffic(kernel)
+    moved = moved_bytes(kernel, PARAMETERS[first])
+    told = (
+        f"{moved} bytes moved per parameter at {first} ({count(len(reads), 'read')}, {count(len(writes), 'write')}): "
+    )
+    told += f"{_milliseconds(moved, bandwidth)} ms per million parameters at {bandwidth:g} GB/s"
+    title = f"a step, in element operations, where memory moves {bandwidth:g} GB/s (--bandwidth):"
+    return [title, *_table(rows, right=range(1, 8)), "", told]
 
 
-def traffic(kernel: Kernel) -> tuple[int, int]:
-    """Return how many element arrays a step reads and how many it writes, over all passes."""
-    reads = writes = 0
+def _milliseconds(moved: int, bandwidth: float) -> str:
+    """Return how long a million parameters take where so many bytes are moved for each."""
+    value = moved / bandwidth  # 1e6 parameters * bytes / (1e9 bytes/s) * 1e3 ms/s
+    return f"{value:#.3g}" if value < 100 else f"{value:.0f}"
+
+
+def traffic(kernel: Kernel) -> tuple[list[str], list[str]]:
+    """Return the names of the element arrays that a step reads, and of those it writes, pass by pass."""
+    reads: list[str] = []
+    writes: list[str] = []
     for phase in kernel.phases:
         local = {let.symbol for let in phase.lets}
-        used = {s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value)} - local
-        reads += len({symbol.name for symbol in used if symbol.rate is Rate.ELEMENT})
-        writes += len(phase.stores)
+        used = [s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value) if s not in local]
+        reads += dict.fromkeys(symbol.name for symbol in used if symbol.rate is Rate.ELEMENT)
+        writes += [symbol.name for symbol in phase.stores]
     return reads, writes
 
 
-def _table(title: str, rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    padded = ("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return [f"{title}:", *padded]
+def moved_bytes(kernel: Kernel, parameter: int) -> int:
+    """Return the bytes a step moves per parameter of so many bytes."""
+    widths = {state.name: _width(state, parameter) for state in kernel.present}
+    reads, writes = traffic(kernel)
+    return sum(widths.get(name, parameter) for name in (*reads, *writes))
+
+
+def _table(rows: list[list[str]], right: Collection[int] = ()) -> list[str]:
+    """Return rows with their columns aligned; the text of the last column goes on in further lines at COLUMNS."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    indent = 2 + sum(width + 2 for width in widths[:-1])
+    lines = []
+    for row in rows:
+        cells = [f"{c:>{w}}" if i in right else f"{c:<{w}}" for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        text = [row[-1]] if len(row) - 1 in right else textwrap.wrap(row[-1], max(COLUMNS - indent, 24)) or [""]
+        last = f"{text[0]:>{widths[-1]}}" if len(row) - 1 in right else text[0]
+        lines.append("  " + "  ".join([*cells[:-1], last]))
+        lines += [" " * indent + more for more in text[1:]]
+    return lines
 
 
 def latex(source: SourceFile, rule: Rule, exact: bool) -> str:
     """Return the equations as a LaTeX `aligned` environment, in the author's order."""
-    tree, _ = parse(source)
+    _, tree, _ = pipeline.read(source)
     rows = []
     for entry in tree.defs:
         arguments = ", ".join(latex_name(parameter.text) for parameter in entry.parameters)
-        rows.append(f"  {latex_name(entry.name.text)}({arguments}) &= {render(entry.body, LATEX)}")
+        rows.append(f"  {latex_function(entry.name.text)}\\left({arguments}\\right) &= {render(entry.body, LATEX)}")
     rows += [f"  {latex_name(e.name.text, e.primed)} &= {render(e.value, LATEX)}" for e in tree.equations]
     body = " \\\\\n".join(rows)
     return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
@@ -106,7 +172,7 @@ def latex(source: SourceFile, rule: Rule, exact: bool) -> str:
 
 def tree(source: SourceFile, rule: Rule, exact: bool) -> str:
     """Return the surface tree, a node a line."""
-    surface, _ = parse(source)
+    _, surface, _ = pipeline.read(source)
     lines: list[str] = []
 
     def walk(node: object, label: str, depth: int) -> None:
@@ -133,7 +199,7 @@ def tree(source: SourceFile, rule: Rule, exact: bool) -> str:
 
 
 def kernel(source: SourceFile, rule: Rule, exact: bool) -> str:
-    """Return the scheduled kernels, with operation counts before and after simplification."""
+    """Return the scheduled kernels, with the operations of each equation before and after simplification."""
     program = pipeline.kernels(rule, exact=exact)
     parts = []
     for one, original in zip(program.kernels, pipeline.as_written(rule), strict=True):
@@ -145,10 +211,26 @@ def kernel(source: SourceFile, rule: Rule, exact: bool) -> str:
         title = f"{rule.name} where {' and '.join(holds)}" if holds else rule.name
         counts = f"{after[0]} element operations, {after[1]} of them divides or roots"
         counts += f"; as written {before[0]} and {before[1]}"
-        parts.append(f"{title}\n{counts}\n{show_kernel(one)}")
+        table = "\n".join(_operations(rule, original, one))
+        parts.append(f"{title}\n{counts}\n\n{table}\n\n{show_kernel(one)}")
     if not program.simplified:
         parts.append(f"the author's form stands: {program.reason}")
+    if program.rejected:
+        parts.append("\n".join(["cheaper forms that were found wrong:", *(f"  {one}" for one in program.rejected)]))
     return "\n\n".join(parts)
+
+
+def _operations(rule: Rule, written: Kernel, simplified: Kernel) -> list[str]:
+    """Return a table of the element operations of each equation, or of those that are computed in one go."""
+    rows = [["equation", "as written", "divides or roots", "simplified", "divides or roots"]]
+    for tally in tallies(written, simplified):
+        names = ", ".join(show_symbol(rule.equations[number].target) for number in tally.equations)
+        rows.append([names, *(str(number) for number in (*tally.written, *tally.simplified))])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]  # fmt: skip
 
 
 def _generated(target: str, suffix: str) -> Callable[[SourceFile, Rule, bool], str]:

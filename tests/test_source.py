@@ -53,7 +53,10 @@ def test_a_position_leads_back_to_its_offset(text: str) -> None:
 
 
 def test_files_after_one_another_keep_their_own_places() -> None:
-    own, base = SourceFile("own.opt", "ab\nc"), SourceFile("base.opt", "d\nef\n").followed_by(SourceFile("far.opt", "g"))
+    own, base = (
+        SourceFile("own.opt", "ab\nc"),
+        SourceFile("base.opt", "d\nef\n").followed_by(SourceFile("far.opt", "g")),
+    )
     both = own.followed_by(base)
     assert [both.snippet(both.extent(number)) for number in range(3)] == ["ab\nc", "d\nef\n", "g"]
     for offset in range(len(own.text) + 1):

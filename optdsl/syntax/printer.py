@@ -1,9 +1,13 @@
-"""Expressions as people read them, from the surface tree: the author's order and names, in Unicode or LaTeX."""
+"""Expressions as people read them, from the surface tree: the author's order and names.
+
+The notations are styles: UNICODE and ASCII here, LaTeX in `latex.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from optdsl.syntax.ast import Call, Conditional, Expression, Literal, Operation, Variable
 
@@ -22,29 +26,37 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SIGNS = {"-": " − ", "+": " + ", "*": "·", "/": "/", "<=": " ≤ ", ">=": " ≥ ", "!=": " ≠ ", "==": " = ", "<": " < ",
           ">": " > ", "and": " and ", "or": " or "}  # fmt: skip
+_FENCES = {"abs": ("|", "|"), "norm": ("‖", "‖"), "floor": ("⌊", "⌋")}
 
 
 @dataclass(frozen=True)
-class _Style:
-    """How one notation writes what the two differ in."""
+class Style:
+    """How one notation writes what notations differ in.
+
+    A number comes with its level among the operators. A conditional has its conditions and what each chooses, then what
+    is left. `fractions` says that a quotient and an exponent need no brackets inside. `minus` is how an operand begins
+    that needs brackets unless it stands first, as in a·(−b); "" for a notation where it doesn't.
+    """
 
     name: Callable[[str, bool], str]
-    number: Callable[[Literal], str]
+    number: Callable[[Literal], tuple[str, int]]
     operation: Callable[[str, list[str]], str]
     call: Callable[[str, list[str]], str]
-    conditional: Callable[[str, str, str], str]
+    conditional: Callable[[Sequence[tuple[str, str]], str], str]
     brackets: tuple[str, str]
-    fractions: bool
+    fractions: bool = False
+    minus: str = ""
 
 
-def _split_digits(name: str) -> tuple[str, str]:
+def split_digits(name: str) -> tuple[str, str]:
+    """Return a name without the digits at its end, and those."""
     stem = name.rstrip("0123456789")
     return stem, name[len(stem) :]
 
 
 def unicode_name(name: str, primed: bool = False) -> str:
     """Return a name with Greek letters and subscripts: `beta1` is `β₁`."""
-    stem, digits = _split_digits(name)
+    stem, digits = split_digits(name)
     return f"{GREEK.get(stem, stem)}{digits.translate(_SUBSCRIPTS)}{'′' if primed else ''}"
 
 
@@ -61,23 +73,37 @@ def _unicode_operation(operator: str, parts: list[str]) -> str:
 def _unicode_call(name: str, arguments: list[str]) -> str:
     if name == "sqrt":
         return f"√({arguments[0]})" if len(arguments[0]) > 2 else f"√{arguments[0]}"
-    if name == "abs":
-        return f"|{arguments[0]}|"
-    if name == "norm":
-        return f"‖{arguments[0]}‖"
+    if name in _FENCES:
+        opening, closing = _FENCES[name]
+        return f"{opening}{arguments[0]}{closing}"
     return f"{unicode_name(name)}({', '.join(arguments)})"
 
 
-def _unicode_number(literal: Literal) -> str:
+def _unicode_number(literal: Literal) -> tuple[str, int]:
     if isinstance(literal.value, bool):
-        return str(literal.value).lower()
-    return "∞" if literal.value == float("inf") else literal.text
+        return str(literal.value).lower(), ATOM
+    return "∞" if literal.value == float("inf") else literal.text, ATOM
 
 
-UNICODE = _Style(
-    unicode_name, _unicode_number, _unicode_operation, _unicode_call,
-    lambda condition, chosen, other: f"if {condition} then {chosen} else {other}", ("(", ")"), fractions=False,
+def _conditional(arms: Sequence[tuple[str, str]], other: str) -> str:
+    return "if " + " elif ".join(f"{condition} then {chosen}" for condition, chosen in arms) + f" else {other}"
+
+
+UNICODE = Style(
+    unicode_name, _unicode_number, _unicode_operation, _unicode_call, _conditional, ("(", ")"), minus="−"
 )  # fmt: skip
+
+
+def unicode_style(names: Iterable[str]) -> Style:
+    """Return UNICODE for a rule of these names: two that would look the same, `eps` and `epsilon`, stay as they are."""
+    distinct = list(dict.fromkeys(names))
+    looks = Counter(unicode_name(name) for name in distinct)
+    alike = {name for name in distinct if looks[unicode_name(name)] > 1}
+    if not alike:
+        return UNICODE
+    return replace(
+        UNICODE, name=lambda name, primed: f"{name}{'′' * primed}" if name in alike else unicode_name(name, primed)
+    )
 
 
 def _ascii_operation(operator: str, parts: list[str]) -> str:
@@ -86,114 +112,75 @@ def _ascii_operation(operator: str, parts: list[str]) -> str:
     return (operator if operator in "*/^" else f" {operator} ").join(parts)
 
 
-ASCII = _Style(
-    lambda name, primed: f"{name}'" if primed else name, lambda literal: literal.text, _ascii_operation,
-    lambda name, arguments: f"{name}({', '.join(arguments)})", UNICODE.conditional, ("(", ")"), fractions=False,
+ASCII = Style(
+    lambda name, primed: f"{name}'" if primed else name, lambda literal: (literal.text, ATOM), _ascii_operation,
+    lambda name, arguments: f"{name}({', '.join(arguments)})", _conditional, ("(", ")"),
 )  # fmt: skip
 """The language itself: what it renders reads back as the same tree."""
 
-_LATEX_COMMANDS = frozenset(GREEK) - {"eps", "lam", "omicron"}
-_LATEX_SIGNS = {
-    "+": " + ", "-": " - ", "*": r" \, ", "<=": r" \le ", ">=": r" \ge ", "!=": r" \ne ", "==": " = ", "<": " < ",
-    ">": " > ", "and": r" \land ", "or": r" \lor ",
-}  # fmt: skip
-_LATEX_FUNCTIONS = {"exp", "log", "sin", "cos", "tanh", "min", "max"}
 
-
-def latex_name(name: str, primed: bool = False) -> str:
-    """Return a name in LaTeX: `beta1` is a Greek letter with a subscript, `weight_decay` upright."""
-    stem, digits = _split_digits(name)
-    if stem in _LATEX_COMMANDS:
-        text = f"\\{stem}"
-    elif stem in ("eps", "lam"):
-        text = {"eps": r"\varepsilon", "lam": r"\lambda"}[stem]
-    else:
-        escaped = stem.replace("_", r"\_")
-        text = escaped if len(stem) == 1 else f"\\mathrm{{{escaped}}}"
-    return f"{text}{f'_{{{digits}}}' if digits else ''}{chr(39) if primed else ''}"
-
-
-def _latex_number(literal: Literal) -> str:
-    if isinstance(literal.value, bool):
-        return f"\\mathrm{{{str(literal.value).lower()}}}"
-    if literal.value == float("inf"):
-        return r"\infty"
-    mantissa, _, exponent = literal.text.lower().partition("e")
-    if not exponent:
-        return literal.text
-    power = f"10^{{{int(exponent)}}}"
-    return power if mantissa == "1" else f"{mantissa} \\cdot {power}"
-
-
-def _latex_operation(operator: str, parts: list[str]) -> str:
-    if operator == "neg":
-        return f"-{parts[0]}"
-    if operator == "not":
-        return f"\\lnot {parts[0]}"
-    if operator == "^":
-        return f"{{{parts[0]}}}^{{{parts[1]}}}"
-    if operator == "/":
-        return f"\\frac{{{parts[0]}}}{{{parts[1]}}}"
-    return _LATEX_SIGNS[operator].join(parts)
-
-
-def _latex_call(name: str, arguments: list[str]) -> str:
-    inner = ", ".join(arguments)
-    if name == "sqrt":
-        return f"\\sqrt{{{inner}}}"
-    if name == "cbrt":
-        return f"\\sqrt[3]{{{inner}}}"
-    if name == "abs":
-        return f"\\left|{inner}\\right|"
-    if name == "norm":
-        return f"\\left\\lVert{inner}\\right\\rVert"
-    shown = f"\\{name}" if name in _LATEX_FUNCTIONS else f"\\operatorname{{{name.replace('_', chr(92) + '_')}}}"
-    return f"{shown}\\left({inner}\\right)"
-
-
-LATEX = _Style(
-    latex_name, _latex_number, _latex_operation, _latex_call,
-    lambda condition, chosen, other: (
-        f"\\begin{{cases}} {chosen} & \\text{{if }} {condition} \\\\ {other} & \\text{{otherwise}} \\end{{cases}}"
-    ),
-    (r"\left(", r"\right)"), fractions=True,
-)  # fmt: skip
-
-
-def render(expression: Expression, style: _Style = UNICODE) -> str:
+def render(expression: Expression, style: Style = UNICODE) -> str:
     """Return an expression in a notation, with the fewest brackets that keep its meaning."""
     return _render(expression, style)[0]
 
 
-def _render(node: Expression, style: _Style) -> tuple[str, int]:
+def _render(node: Expression, style: Style) -> tuple[str, int]:
     match node:
         case Literal():
-            return style.number(node), ATOM
+            return style.number(node)
         case Variable(name, primed):
             return style.name(name, primed), ATOM
         case Call(function, arguments):
             return style.call(function.text, [render(argument, style) for argument in arguments]), ATOM
-        case Conditional(condition, chosen, other):
-            return style.conditional(*(render(part, style) for part in (condition, chosen, other))), IF
+        case Conditional():
+            arms = []
+            rest: Expression = node
+            while isinstance(rest, Conditional):
+                arms.append((render(rest.condition, style), render(rest.chosen, style)))
+                rest = rest.other
+            return style.conditional(arms, render(rest, style)), IF
         case Operation(operator, operands):
             return _operation(operator, operands, style)
 
 
-def _operation(operator: str, operands: tuple[Expression, ...], style: _Style) -> tuple[str, int]:
+def _operation(operator: str, operands: tuple[Expression, ...], style: Style) -> tuple[str, int]:
     level = LEVELS[operator]
     if operator == "/" and style.fractions:
-        return style.operation(operator, [render(part, style) for part in operands]), ATOM
+        above, below = _factors(Operation(operator, operands, operands[0].span, 1))
+        return style.operation(operator, [_product(above, style), _product(below, style)]), LEVELS["^"]
     if len(operands) == 1:
-        return style.operation(operator, [_at(operands[0], level, style)]), level
+        needed = ATOM if operator == "not" and style.fractions else level
+        return style.operation(operator, [_at(operands[0], needed, style, first=False)]), level
     left, right = level, level + 1
     if operator == "^":
         left, right = level + 1, (IF if style.fractions else LEVELS["neg"])
     elif level == LEVELS["<"]:
         left = level + 1
-    return style.operation(operator, [_at(operands[0], left, style), _at(operands[1], right, style)]), level
+    alone = operator == "^" or level <= LEVELS["<"]  # a minus sign to the right of these can't be misread
+    parts = [_at(operands[0], left, style), _at(operands[1], right, style, first=alone)]
+    return style.operation(operator, parts), level
 
 
-def _at(node: Expression, level: int, style: _Style) -> str:
+def _factors(node: Expression) -> tuple[list[Expression], list[Expression]]:
+    """Return what a/b*c/d multiplies and what it divides by, so that no fraction stands in a fraction."""
+    if not isinstance(node, Operation) or node.operator not in ("*", "/"):
+        return [node], []
+    above, below = _factors(node.operands[0])
+    (above if node.operator == "*" else below).append(node.operands[1])
+    return above, below
+
+
+def _product(factors: Sequence[Expression], style: Style) -> str:
+    if len(factors) == 1:
+        return render(factors[0], style)
+    text = _at(factors[0], LEVELS["*"], style)
+    for factor in factors[1:]:
+        text = style.operation("*", [text, _at(factor, LEVELS["*"] + 1, style, first=False)])
+    return text
+
+
+def _at(node: Expression, level: int, style: Style, first: bool = True) -> str:
     text, own = _render(node, style)
     opening, closing = style.brackets
-    return text if own >= level else f"{opening}{text}{closing}"
+    misread = not first and style.minus and text.startswith(style.minus)
+    return text if own >= level and not misread else f"{opening}{text}{closing}"

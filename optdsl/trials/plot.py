@@ -33,7 +33,7 @@ def check(file: str | PathLike[str]) -> None:
         ValueError: The file's ending is of no kind that matplotlib writes, or its folder doesn't exist.
     """
     path = Path(file)
-    known = _figure(1, 1).canvas.get_supported_filetypes()
+    known = empty_figure(1, 1).canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in known:
         raise ValueError(f"{path} should end in one of {', '.join('.' + ending for ending in sorted(known))}")
     if not path.parent.is_dir():
@@ -56,7 +56,7 @@ def plot_curve(result: DigitsResult, file: str | PathLike[str]) -> None:
         ValueError: An ending matplotlib doesn't know.
         OSError: The file can't be written.
     """
-    figure = _figure(7.5, 6.5)
+    figure = empty_figure(7.5, 6.5)
     upper, lower = figure.subplots(2, 1, sharex=True)
     steps = [point.step for point in result.checkpoints]
     upper.plot(
@@ -91,7 +91,7 @@ def plot_curve(result: DigitsResult, file: str | PathLike[str]) -> None:
 
 def plot_path(result: FunctionResult, file: str | PathLike[str]) -> None:
     """Draw the way over a function's contours, and the value over the steps. Raises as `plot_curve` does."""
-    figure = _figure(11, 5)
+    figure = empty_figure(11, 5)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     _contours(figure, left, result)
     _way(left, result)
@@ -109,7 +109,7 @@ def plot_path(result: FunctionResult, file: str | PathLike[str]) -> None:
     figure.savefig(file, dpi=DOTS_PER_INCH)
 
 
-def _figure(width: float, height: float) -> Figure:
+def empty_figure(width: float, height: float) -> Figure:
     """Return an empty figure that is bound to no window and to no global state."""
     try:
         from matplotlib.figure import Figure
