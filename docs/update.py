@@ -5,11 +5,13 @@ Between `<!-- name -->` and the next heading or paragraph stands one fenced bloc
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
-from optdsl import pipeline
+from optdsl import explain, pipeline
 from optdsl.functions import FUNCTIONS
 from optdsl.ir.nodes import Equation
 from optdsl.ir.show import show, show_kernel, show_symbol
@@ -64,13 +66,41 @@ def fenced(text: str, language: str = "") -> str:
 
 def architecture(text: str) -> str:
     """Return docs/architecture.md with its generated blocks written anew."""
-    for name, block in sections().items():
+    return filled(text, sections())
+
+
+def filled(text: str, blocks: dict[str, str]) -> str:
+    """Return a document with the fenced block or the table after each marker written anew."""
+    for name, block in blocks.items():
         marker = f"<!-- {name} -->"
-        pattern = re.compile(re.escape(marker) + r"\n*(?:```.*?\n```)?\n*", re.DOTALL)
+        pattern = re.compile(re.escape(marker) + r"\n*(?:```.*?\n```|(?:\|[^\n]*\n)+)?\n*", re.DOTALL)
         text, count = pattern.subn(lambda _, block=block, marker=marker: f"{marker}\n\n{block}\n\n", text, count=1)  # type: ignore[misc]
         if count != 1:
-            raise SystemExit(f"docs/architecture.md has no marker {marker}")
+            raise SystemExit(f"a document has no marker {marker}")
     return text
+
+
+def checking(text: str) -> str:
+    """Return docs/checking.md with the table of findings and the output of commands written anew."""
+    pages = [explain.page(slug) for slug in explain.slugs()]
+    rows = [f"| `{page.slug}` | {page.severity} | {page.statement} |" for page in pages]
+    return filled(text, {
+        "findings": "\n".join(["| finding | | what it says |", "| --- | --- | --- |", *rows]),
+        "false-claim": output("check", "tests/wrong/optax_rprop.opt"),
+        "same": output("diff", "adam", "adamw", "--when", "weight_decay=0"),
+        "parted": output("diff", "flux/nadam", "nadam"),
+        "stability": output("stability", "momentum"),
+    })  # fmt: skip
+
+
+def output(*arguments: str) -> str:
+    """Return a command and what it prints, as it would stand in a terminal at the root of a checkout."""
+    done = subprocess.run(
+        [sys.executable, "-m", "optdsl", *arguments], capture_output=True, text=True, check=False, cwd=ROOT,
+        env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    printed = (done.stdout + done.stderr).replace(f"{ROOT}/", "").strip()
+    return fenced(f"$ optdsl {' '.join(arguments)}\n{printed}", "text")
 
 
 def functions(text: str) -> str:
@@ -87,7 +117,7 @@ def functions(text: str) -> str:
 def main() -> int:
     """Write the documents, or with `--check` say which are stale."""
     stale = []
-    for name, update in (("architecture.md", architecture), ("language.md", functions)):
+    for name, update in (("architecture.md", architecture), ("checking.md", checking), ("language.md", functions)):
         path = ROOT / "docs" / name
         text = path.read_text(encoding="utf-8")
         fresh = update(text)

@@ -98,11 +98,11 @@ def literal(value: float | bool) -> Expr:
 def _assumed(second: Rule, taken: Mapping[str, str], fixed: Values, titles: tuple[str, str]) -> list[str]:
     """Return what the hyperparameters were taken to be."""
     equal = [name if name == other else f"{name} = {other}" for name, other in taken.items() if name not in fixed]
-    left = [h for h in second.hypers if h.symbol.name not in taken and h.symbol.name not in fixed]
+    rest = [h for h in second.hypers if h.symbol.name not in taken and h.symbol.name not in fixed]
+    left = ", ".join(f"{h.symbol.name} = {show(h.default)}" for h in rest)
     lines = [f"with {' and '.join(f'{name} = {shown(value)}' for name, value in fixed.items())}"] if fixed else []
     lines += [f"taken equal: {', '.join(equal)}"] if equal else []
-    lines += [f"at its default in {titles[1]}: {f'{h.symbol.name} = {show(h.default)}'}" for h in left]
-    return lines
+    return [*lines, f"at the defaults of {titles[1]}: {left}"] if rest else lines
 
 
 def _verdict(first: Rule, second: Rule, verdict: Verdict, titles: tuple[str, str]) -> list[str]:

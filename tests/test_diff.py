@@ -39,10 +39,10 @@ def test_what_was_assumed_is_said() -> None:
     assert lines[2:] == ["with weight_decay = 0", "taken equal: lr, beta1, beta2, eps, amsgrad"]
     lines = diff("flux/descent", "sgd", "--when", "eta=0.5").output.splitlines()
     assert lines[2:] == [
-        "with eta = 0.5", "taken equal: lr = eta", "at its default in sgd: momentum = 0",
-        "at its default in sgd: dampening = 0", "at its default in sgd: weight_decay = 0",
-        "at its default in sgd: nesterov = false", "at its default in sgd: maximize = false",
-    ]  # fmt: skip
+        "with eta = 0.5",
+        "taken equal: lr = eta",
+        "at the defaults of sgd: momentum = 0, dampening = 0, weight_decay = 0, nesterov = false, maximize = false",
+    ]
 
 
 @pytest.mark.parametrize(
