@@ -6,7 +6,7 @@ from optdsl.loading import module_stem
 
 TEXT = """\
 # A rule is the box of equations of a paper. Check it with `optdsl check`, train with it by `optdsl run`.
-rule {name}(x, g)                      # x is the parameter, g its gradient
+rule {name}(x, g)  # x is the parameter, g its gradient
   "{name}: one line that says what the rule does."
   cite "Authors Year" "arXiv:0000.00000"
 

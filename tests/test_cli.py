@@ -45,7 +45,9 @@ def wrong(tmp_path: Path) -> Path:
 def test_help_names_every_verb() -> None:
     result = invoke("--help")
     assert result.exit_code == 0
-    for verb in ("check", "compile", "show", "run", "list", "new", "doctor", "cache"):
+    verbs = "check compile show stability diff fmt explain run list new doctor cache".split()
+    assert sorted(verbs) == sorted(main.commands)
+    for verb in verbs:
         assert f"  {verb} " in result.output
 
 

@@ -139,15 +139,24 @@ STRAYS = {
 FOREIGN_ASSIGNMENT = {"+=", "-=", "*=", "/=", "->"}
 
 
-def expected_words(accepted: Iterable[str]) -> str:
-    """Return in words what the parser could have read next."""
+def expected_words(accepted: Iterable[str], start: str = "") -> str:
+    """Return in words what the parser could have read next in a line with a start symbol."""
     names = set(accepted) - {"FOREIGN", "STRAY", "PRIME", "SUPERSCRIPT"}
     words = []
     if {"NUMBER", "NAME", "LPAR", "MINUS"} <= names:
         words.append("a value")
         names -= _START_OF_VALUE
+    elif {"NUMBER", "NAME", "LPAR"} <= names:
+        names -= _START_OF_VALUE - {"NUMBER", "NAME", "LPAR"}
     if len(_CONTINUATION & names) >= 3:
         words.append("an operator")
-        names -= _CONTINUATION | {"LPAR"}
-    words += [word for word in dict.fromkeys(WORDS.values()) if word in {WORDS[name] for name in names}]
+        names -= _CONTINUATION - ({"AND"} if "OR" not in names else set()) | {"LPAR"}
+    shown = WORDS | {"WHEN": "`when`"} if start == "claim_line" else WORDS
+    words += [word for word in dict.fromkeys(shown.values()) if word in {shown[name] for name in names}]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def without_operators(accepted: set[str]) -> set[str]:
+    """Return what can follow a value but doesn't make it longer, if there is anything: what the line still lacks."""
+    rest = accepted - _CONTINUATION - {"LPAR", "PRIME"}
+    return rest if "PLUS" in accepted and rest else accepted

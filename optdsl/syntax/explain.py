@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from lark import Token, UnexpectedToken
+from lark import Token
 
 from optdsl.diagnostics import Problem
 from optdsl.source import SourceFile, Span
-from optdsl.syntax.errors import FOREIGN, FOREIGN_ASSIGNMENT, LETTERS, STRAYS, SyntaxProblem, expected_words
+from optdsl.syntax.errors import (
+    FOREIGN,
+    FOREIGN_ASSIGNMENT,
+    LETTERS,
+    STRAYS,
+    SyntaxProblem,
+    expected_words,
+    without_operators,
+)
+from optdsl.syntax.explain_claims import end_of_claim, explain_claim
 from optdsl.syntax.names import KEYWORDS
 
 
@@ -18,10 +27,9 @@ def place_of(token: Token) -> Span:
     return Span(token.start_pos or 0, token.end_pos or 0)
 
 
-def explain(source: SourceFile, start: str, span: Span, error: UnexpectedToken) -> Problem:
-    """Turn the parser's state into words."""
-    token, accepted = error.token, set(error.accepts or error.expected)
-    expected = expected_words(accepted)
+def explain(source: SourceFile, start: str, span: Span, token: Token, accepted: set[str]) -> Problem:
+    """Turn a token that can't stand where it does, and the terminals that can, into words."""
+    expected = expected_words(accepted, start)
     if token.type == "$END":
         opened = _open_bracket(source, span)
         if opened is not None:
@@ -33,25 +41,30 @@ def explain(source: SourceFile, start: str, span: Span, error: UnexpectedToken) 
         end, advice = Span(span.end - 1, span.end), ""
         if "THEN" in accepted or "ELSE" in accepted:
             advice = "a choice is written `if condition then a else b`"
-        elif start == "rule_line":
-            advice = _HEADER
-        return SyntaxProblem(
-            span=end, text=f"the line ends too early: expected {expected}", mark="after this", advice=advice
-        )
+        elif start == "claim_line":
+            advice = end_of_claim(accepted, source.snippet(span))
+        else:
+            advice = _whole_line(start, accepted)
+        text = f"the line ends too early: expected {expected_words(without_operators(accepted), start)}"
+        return SyntaxProblem(span=end, text=text, mark="after this", advice=advice)
     place = place_of(token)
     text = str(token)
     if token.type == "FOREIGN":
         return _foreign(place, text, "NAME" in accepted)
+    if token.type == "RPAR" and _unopened(source, span, place):
+        return SyntaxProblem(span=place, text="this bracket closes nothing", mark="no bracket is open here")
+    if start == "claim_line" and (token.type != "STRAY" or text == '"'):
+        problem = explain_claim(token, place, accepted, expected, source.snippet(Span(span.start, place.start)))
+        if problem is not None:
+            return problem
+    if token.type == "STRAY":
+        return _stray(place, text, expected, "NAME" in accepted)
     if token.type == "EQUALS" and "COMPARISON" in accepted:
         return SyntaxProblem(
             span=place, text="`=` defines a name and can't stand inside an expression", mark="expected `==`",
             advice="compare with `==`", replacement="==",
         )  # fmt: skip
-    if token.type == "STRAY":
-        return _stray(place, text, expected, "NAME" in accepted)
-    if token.type == "RPAR" and _unopened(source, span, place):
-        return SyntaxProblem(span=place, text="this bracket closes nothing", mark="no bracket is open here")
-    if token.type == "IF" and "LPAR" in accepted:
+    if token.type == "IF" and {"LPAR", "NUMBER"} <= accepted:
         advice = "write the choice in brackets: `(if condition then a else b)`"
         return SyntaxProblem(span=place, text="`if` can't follow an operator", mark="needs brackets", advice=advice)
     if text in KEYWORDS and "NAME" in accepted and not {"LPAR", "RPAR"} & accepted:
@@ -66,7 +79,21 @@ def explain(source: SourceFile, start: str, span: Span, error: UnexpectedToken) 
     return SyntaxProblem(span=place, text=f"unexpected {shown}", mark=mark, advice=advice, replacement=replacement)
 
 
-_HEADER = "a rule starts with its name, its parameter and its gradient: `rule MyRule(x, g)`"
+_LINES = {
+    "rule_line": "a rule starts with its name, its parameter and its gradient: `rule MyRule(x, g)`",
+    "cite_line": 'a source is cited as in `cite "Kingma & Ba 2015" "arXiv:1412.6980"`',
+    "hyper_line": "a hyperparameter is written `lr = 1e-3 in [0, inf)`",
+    "alias_line": "an alias is written `alias betas = (beta1, beta2)`",
+    "state_line": "a state is written `m = 0`, or `n: scalar = 0` where it is one number",
+    "def_line": "a function is written `def half(a) = a/2`",
+    "equation_line": "an equation is written `m' = m + g`",
+}
+
+
+def _whole_line(start: str, accepted: set[str]) -> str:
+    """Return how a line is written as a whole, unless it went wrong inside an expression or after its end."""
+    expression = "PLUS" in accepted or "NUMBER" in accepted
+    return "" if expression or accepted == {"$END"} else _LINES.get(start, "")
 
 
 def _advice(start: str, token: Token, accepted: set[str]) -> tuple[str, str | None]:
@@ -102,9 +129,7 @@ def _advice(start: str, token: Token, accepted: set[str]) -> tuple[str, str | No
             "an interval is written `[0, 1)`: `[ ]` for a closed end, `( )` for an open one, `inf` for no bound",
             None,
         )
-    return {"rule_line": _HEADER, "alias_line": "an alias is written `alias betas = (beta1, beta2)`"}.get(
-        start, ""
-    ), None
+    return _whole_line(start, accepted), None
 
 
 def _foreign(place: Span, text: str, first: bool) -> SyntaxProblem:

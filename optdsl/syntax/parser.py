@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from lark import Lark, TextSlice, UnexpectedToken
+from lark import Lark, TextSlice, Token, UnexpectedToken
 
 from optdsl.diagnostics import Problem, closest
 from optdsl.source import SourceFile, Span
@@ -22,6 +22,9 @@ LARGEST_SOURCE = 65_536
 """Characters in a file."""
 MOST_LINES = 400
 """Entries in a file."""
+
+LONGEST_READ_TWICE = 2_000
+"""Characters of a line that is read a second time to say all that could stand where it goes wrong."""
 
 STARTS = (
     "rule_line", "doc_line", "cite_line", "hyper_line", "alias_line", "state_line", "def_line", "equation_line",
@@ -259,7 +262,23 @@ def lark(claims: bool) -> Lark:
 
 def parse_line(source: SourceFile, start: str, span: Span) -> Any:
     """Return the node of one line; raise `Stop` with the problem where it can't be read."""
+    text = TextSlice(source.text, span.start, span.end)
     try:
-        return lark(start == "claim_line").parse(TextSlice(source.text, span.start, span.end), start=start)
+        return lark(start == "claim_line").parse(text, start=start)
     except UnexpectedToken as error:
-        raise Stop(explain(source, start, span, error)) from None
+        short = span.end - span.start <= LONGEST_READ_TWICE
+        accepted = _accepted(start, text, error.token) if short else set(error.accepts or error.expected)
+        raise Stop(explain(source, start, span, error.token, accepted)) from None
+
+
+def _accepted(start: str, text: TextSlice[str], wrong: Token) -> set[str]:
+    """Return the terminals that can stand in the place of a token.
+
+    At the mistake the parser has finished what stood before the token, and no longer knows how it could have gone on.
+    """
+    state = lark(start == "claim_line").parse_interactive(text, start=start)
+    for token in state.lexer_thread.lex(state.parser_state):  # type: ignore[no-untyped-call]
+        if token.start_pos == wrong.start_pos and wrong.type != "$END":
+            break
+        state.feed_token(token)
+    return set(state.accepts())  # type: ignore[no-untyped-call]

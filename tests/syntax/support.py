@@ -48,6 +48,21 @@ def stripped(node: Any) -> Any:
     return tuple(stripped(part) for part in node) if isinstance(node, tuple | list) else node
 
 
+def shape(node: Any) -> Any:
+    """Return what all layouts of a rule have in common: its tree without places, with its comments and spellings."""
+    match node:
+        case ast.Literal(value, text):
+            return (value, "" if value == float("inf") else text)
+        case ast.Header(name, parameter, gradient, base):
+            return shape((name, parameter, gradient, base))  # its doc string, which may stand below, is in the rule's
+        case list() | tuple():
+            return [shape(part) for part in node]
+    if not is_dataclass(node):
+        return node
+    kept = [field.name for field in fields(node) if field.name not in ("span", "depth", "update")]
+    return (type(node).__name__, *(shape(getattr(node, name)) for name in kept))
+
+
 def analysed(text: str) -> Checked:
     """Return what is known of a text."""
     return analyse(SourceFile("case.opt", text))

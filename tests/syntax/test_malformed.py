@@ -11,14 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from optdsl import bundled
+from optdsl.cli import main
 from optdsl.diagnostics import as_records, render, render_concise, render_json
 from optdsl.pipeline import Checked, analyse
 from optdsl.source import SourceFile
+from optdsl.syntax.format import formatted
+from optdsl.syntax.parser import parse
 
 SECONDS = 10
-PER_RULE = 30
+MALFORMED = 300
 HEAD = "rule R(x, g)\nhyper\n  lr = 0.1\n"
 
 
@@ -39,10 +43,11 @@ def time_limit(seconds: int = SECONDS) -> Iterator[None]:
 
 
 def outcome(text: str) -> Checked:
-    """Analyse a text and show its findings in every form; check that they lie inside the text."""
-    source = SourceFile("case.opt", text)
+    """Analyse a text, show its findings in every form and format it; check that findings lie inside the text."""
     with time_limit():
-        checked = analyse(source)
+        checked = analyse(SourceFile("case.opt", text))
+        source = checked.source  # with the rules it is made from
+        formatted(SourceFile("case.opt", text))
         shown = render(source, checked.problems)
         render_json(as_records(source, checked.problems))
         lines = render_concise(source, checked.problems)
@@ -50,12 +55,12 @@ def outcome(text: str) -> Checked:
     assert len(lines.splitlines()) == len(checked.problems)
     for problem in checked.problems:
         start, end = problem.span
-        assert 0 <= start <= end <= len(text)
+        assert 0 <= start <= end <= len(source.text)
         assert problem.message
         for note in problem.notes:
-            assert 0 <= note.span[0] <= note.span[1] <= len(text)
+            assert 0 <= note.span[0] <= note.span[1] <= len(source.text)
         if problem.fix is not None:
-            assert 0 <= problem.fix.span[0] <= problem.fix.span[1] <= len(text)
+            assert 0 <= problem.fix.span[0] <= problem.fix.span[1] <= len(source.text)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", shown)
     return checked
 
@@ -71,6 +76,12 @@ INSERTED = [
     "&&",
     "in ",
     "update\n",
+    "claim\n",
+    "->",
+    " for ",
+    "with ",
+    " steps",
+    " from Adam",
 ]
 
 
@@ -90,22 +101,73 @@ def mutated(text: str, chance: random.Random) -> str:
     return "".join(parts)
 
 
-@pytest.mark.parametrize("name", bundled.names())
-def test_a_mutated_rule_is_a_rule_or_has_findings(name: str) -> None:
-    path = bundled.path(name)
-    assert isinstance(path, Path)
-    text = path.read_text(encoding="utf-8")
+CLAIMS = """\
+rule Fast(x, g) from Adam "Adam, and more."
+hyper
+  weight_decay = 1e-2 in [0, inf) "decay"
+update
+  x' = base - lr*weight_decay*x
+claim # what holds
+  equals Adam when weight_decay = 0 for 2 steps
+  equals SGD with momentum = 0.5 and lr = (1 + 1) when lr = 0
+  invariant g -> c*g and x -> x for c > 0 and c <= 2 when weight_decay = 0
+  descends when weight_decay = 0
+  still when lr = 0
+"""
+"""A rule with every kind of claim, made from another."""
+
+
+def bundled_rules() -> dict[str, str]:
+    """Return the texts of the bundled rules by name, and that of the rule above."""
+    texts = {"claims": CLAIMS}
+    for name in bundled.names():
+        path = bundled.path(name)
+        assert isinstance(path, Path)
+        texts[name] = path.read_text(encoding="utf-8")
+    return texts
+
+
+RULES = bundled_rules()
+
+
+def malformed(name: str, number: int) -> Iterator[str]:
+    """Yield mutations of a rule that are refused; those that are still rules are looked at, too, and passed over."""
     chance = random.Random(name)
-    refused = 0
-    for _ in range(PER_RULE):
-        broken = mutated(text, chance)
-        refused += outcome(broken).rule is None
-        outcome(mutated(mutated(broken, chance), chance))
-    assert 0 < refused <= PER_RULE
+    for _ in range(20 * number):
+        text = mutated(RULES[name], chance)
+        if number and outcome(text).rule is None:
+            number -= 1
+            yield text
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_mutated_rule_is_a_rule_or_has_findings(name: str) -> None:
+    number = max(8, -(-MALFORMED // len(RULES)))
+    found = list(malformed(name, number))
+    assert len(found) == number
+    for text in found[:3]:
+        chance = random.Random(text)
+        outcome(mutated(mutated(text, chance), chance))
 
 
 def test_there_are_enough_mutations() -> None:
-    assert len(bundled.names()) * PER_RULE * 2 >= 300
+    assert len(RULES) * max(8, -(-MALFORMED // len(RULES))) >= MALFORMED
+    assert sum("\nclaim" in text for text in RULES.values()) > 1
+    assert sum(" from " in text.partition("update")[0] for text in RULES.values()) > 1
+
+
+@pytest.mark.parametrize("name", ["claims", "adam", "flux/nadam"])
+@pytest.mark.parametrize("verb", [["check"], ["check", "--output-format", "json"], ["fmt"], ["show"]])
+def test_the_command_line_refuses_mutated_rules_without_a_traceback(name: str, verb: list[str], tmp_path: Path) -> None:
+    for number, text in enumerate(malformed(name, 3)):
+        path = tmp_path / f"{number}.opt"
+        path.write_bytes(text.encode())
+        result = CliRunner().invoke(main, [*verb, str(path)])
+        assert isinstance(result.exception, SystemExit) or result.exception is None
+        formats = verb == ["fmt"] and not parse(SourceFile("case.opt", text))[1]
+        assert result.exit_code == (0 if formats else 1), text
+        assert "Traceback" not in result.output
+        assert "internal error" not in result.output
 
 
 DEFS = "".join(f"def f{i}(a) = f{i - 1}(a) + f{i - 1}(a)\n" for i in range(1, 60))

@@ -85,7 +85,8 @@ def test_the_spans_of_the_bundled_rules(name: str) -> None:
     source = SourceFile(name, path.read_text(encoding="utf-8"))
     tree, problems = parse(source)
     assert not problems
-    assert check_spans(source, tree) > 3
+    made_from_another = tree.header is not None and tree.header.base is not None
+    assert check_spans(source, tree) > 3 or made_from_another
     for span, name in [(entry.span, entry.name.text) for entry in tree.hypers] + [
         (entry.span, entry.name.text) for entry in tree.states
     ]:
