@@ -16,6 +16,9 @@ from optdsl.problems import UndefinedName, WrongKind
 from optdsl.settings import shown
 from optdsl.source import SourceFile
 
+SECONDS = 10.0
+"""Time for a claim; the bundled ones take less than one, but a busy machine must not leave them unproved."""
+
 Found = tuple[SourceFile, Rule]
 """A rule that a claim names, with its text and the texts it is made from."""
 
@@ -95,7 +98,7 @@ def check(
                 problems += [wrong] if wrong is not None else []
                 continue
             verdict = compare(
-                rule, found[1], dict(claim.when), {given.name: given.value for given in claim.given}, claim.steps,
+                rule, found[1], dict(claim.when), {given.name: given.value for given in claim.given}, claim.steps, SECONDS,
             )  # fmt: skip
             if verdict.answer is Answer.REFUTED:
                 start = len(source.text) + 1
@@ -113,11 +116,11 @@ def _verdict(rule: Rule, claim: ir.Invariant | ir.Descends | ir.Still) -> Verdic
     match claim:
         case ir.Invariant():
             free = [Free(symbol, interval) for symbol, interval in claim.free]
-            return invariant(rule, dict(claim.changes), free, hypers, claim.steps)
+            return invariant(rule, dict(claim.changes), free, hypers, claim.steps, SECONDS)
         case ir.Descends():
-            return descends(rule, hypers)
+            return descends(rule, hypers, SECONDS)
         case ir.Still():
-            return still(rule, hypers)
+            return still(rule, hypers, seconds=SECONDS)
 
 
 def _misgiven(claim: ir.Equals, other: Rule) -> Problem | None:
@@ -153,7 +156,7 @@ def _false(claim: ir.Claim, verdict: Verdict, rule: Rule, other: Rule, offset: i
 
 def _what(claim: ir.Claim, found: Counterexample, rule: Rule) -> str:
     """Return in words what a counterexample shows."""
-    name, first, second = f"{rule.parameter.name}'", f"{found.first:.6g}", f"{found.second:.6g}"
+    name, (first, second) = f"{rule.parameter.name}'", numbers(found.first, found.second)
     match claim:
         case ir.Equals(other=other):
             return f"at step {found.step} {name} is {first} here and {second} in {other}"
@@ -205,7 +208,7 @@ def _places(claim: ir.Claim, found: Counterexample, rule: Rule, other: Rule, off
     parting = found.parting
     if parting is None or parting.first.span is None:
         return ()
-    first, second = _value(parting.first_value), _value(parting.second_value)
+    first, second = numbers(parting.first_value, parting.second_value)
     if isinstance(claim, ir.Equals) and parting.second.span is not None:
         start, end = parting.second.span
         there = Note(span=(start + offset, end + offset), label=f"and {second} in {other.name}")
@@ -220,5 +223,9 @@ def _places(claim: ir.Claim, found: Counterexample, rule: Rule, other: Rule, off
     return (Note(span=parting.first.span, label=f"this is {first} at step {found.step}"),)
 
 
-def _value(value: float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:.6g}"
+def numbers(first: float | bool, second: float | bool) -> tuple[str, str]:
+    """Return two values as text, with as many digits as it takes to tell them apart."""
+    if isinstance(first, bool) or isinstance(second, bool):
+        return str(first).lower(), str(second).lower()
+    digits = next((digits for digits in (6, 9, 12) if f"{first:.{digits}g}" != f"{second:.{digits}g}"), 17)
+    return f"{first:.{digits}g}", f"{second:.{digits}g}"

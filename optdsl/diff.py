@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from optdsl.algebra.equivalence import compare
 from optdsl.algebra.verdicts import Answer, Counterexample, Verdict
-from optdsl.claims import point
+from optdsl.claims import numbers, point
 from optdsl.diagnostics import closest
 from optdsl.ir.nodes import Apply, Equation, Expr, Number, Op, Ref, Rule, Truth
 from optdsl.ir.show import show
@@ -121,15 +121,16 @@ def _verdict(first: Rule, second: Rule, verdict: Verdict, titles: tuple[str, str
 
 def _parted(first: Rule, second: Rule, found: Counterexample, titles: tuple[str, str]) -> list[str]:
     """Return where two rules part, with the values, the equations and the difference."""
-    new = f"{first.parameter.name}'"
+    new, (one, other) = f"{first.parameter.name}'", numbers(found.first, found.second)
     lines = [
         f"{' and '.join(titles)} part at step {found.step}, where {point(found, first)}:",
-        f"  {new} is {found.first:.6g} in {titles[0]} and {found.second:.6g} in {titles[1]}",
+        f"  {new} is {one} in {titles[0]} and {other} in {titles[1]}",
     ]
     if found.parting is not None:
         lines.append("They part in")
-        lines += _side(first, found.parting.first, found.parting.first_value, titles[0])
-        lines += _side(second, found.parting.second, found.parting.second_value, titles[1])
+        one, other = numbers(found.parting.first_value, found.parting.second_value)
+        lines += _side(first, found.parting.first, one, titles[0])
+        lines += _side(second, found.parting.second, other, titles[1])
         if found.parting.difference is not None:
             lines.append(f"  whose difference is {found.parting.difference}")
     if found.difference is not None:
@@ -138,8 +139,7 @@ def _parted(first: Rule, second: Rule, found: Counterexample, titles: tuple[str,
     return lines
 
 
-def _side(rule: Rule, equation: Equation, value: float | bool, title: str) -> list[str]:
+def _side(rule: Rule, equation: Equation, value: str, title: str) -> list[str]:
     """Return an equation with its place and its value."""
     place = "" if equation.span is None else ", {}:{}".format(*rule.place(equation.span[0]))
-    number = str(value).lower() if isinstance(value, bool) else f"{value:.6g}"
-    return [f"  {title}{place}", f"    {equation.text}    ({number})"]
+    return [f"  {title}{place}", f"    {equation.text}    ({value})"]

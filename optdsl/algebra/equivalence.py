@@ -138,7 +138,7 @@ class _Question:
             shown = counterexample(self.first, self.second, self.domain, trial.found, free, two=two)
             return Verdict(Answer.REFUTED, self._refuted(shown, two), points=trial.points, counterexample=shown)
         if trial.points == 0:
-            words = "could not be tried: no hyperparameters in the declared intervals give numbers"
+            words = "could not be tried: nowhere in the declared intervals is the parameter a number"
             return Verdict(Answer.UNKNOWN, words)
         proof = None if trial.slight else self._proof(deadline)
         if proof is not None:

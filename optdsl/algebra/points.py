@@ -1,0 +1,154 @@
+"""Points at which statements about rules are tried, simplest first, and what a rule makes of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from optdsl.algebra.systems import Domain, System
+from optdsl.ir.arithmetic import Arithmetic, Arrays
+from optdsl.ir.evaluate import Outcome, constant, evaluate, initial_states, step
+from optdsl.ir.interval import Interval
+from optdsl.ir.nodes import Kind, Role, Symbol
+
+Point = Mapping[str, float | bool]
+"""Values of the open hyperparameters."""
+
+SIMPLE = (0.0, 1.0, 0.5, 2.0, 0.9, 3.0, 0.1, -1.0, 0.25, 0.75)
+"""Values of open hyperparameters, simplest first."""
+GRADIENTS = (1.0, -1.0, 0.0, 2.0, 0.5)
+"""Values of gradients, simplest first."""
+STARTS = (0.0, 1.0, -2.0)
+"""Values of the parameter before the first step, simplest first."""
+ENUMERATED = 4
+"""Steps of which every combination of gradients is tried."""
+MOST_TRUTHS = 16
+"""Combinations of open truth values that are tried."""
+RANDOM_POINTS = 8
+RANDOM_ELEMENTS = 64
+
+
+@dataclass(frozen=True)
+class Course:
+    """Starts and gradients of some elements: `starts[i]` goes with `gradients[k][i]` for each step k."""
+
+    starts: tuple[float, ...]
+    gradients: tuple[tuple[float, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def cut(self, steps: int, element: int | None = None) -> Course:
+        """Return the first steps, of one element or of all."""
+        which = slice(None) if element is None else slice(element, element + 1)
+        return Course(self.starts[which], tuple(row[which] for row in self.gradients[:steps]))
+
+    def rank(self, element: int, steps: int) -> tuple[int, ...]:
+        """Return how far an element is from being simple, by its gradients and then by its start."""
+        places = [_place(GRADIENTS, row[element]) for row in self.gradients[:steps]]
+        return (sum(places), *places, _place(STARTS, self.starts[element]))
+
+
+def _place(values: Sequence[float], value: float) -> int:
+    return values.index(value) if value in values else 2 * len(values)
+
+
+def points(domain: Domain) -> Iterator[Point]:
+    """Yield values of the open hyperparameters: the defaults, truth values turned, simple numbers, random ones."""
+    usual = {symbol.name: domain.usual[symbol.name] for symbol in domain.symbols}
+    truths = [symbol.name for symbol in domain.symbols if symbol.kind is Kind.BOOLEAN]
+    numbers = [symbol for symbol in domain.symbols if symbol.kind is Kind.NUMBER]
+    choices = itertools.product((False, True), repeat=len(truths))
+    turned = [
+        {name: bool(usual[name]) is not turn for name, turn in zip(truths, choice, strict=True)}
+        for choice in itertools.islice(choices, MOST_TRUTHS)
+    ]
+    yield from ({**usual, **truth} for truth in turned)
+    for symbol in numbers:
+        interval = domain.intervals.get(symbol)
+        allowed = [value for value in SIMPLE if interval is None or value in interval]
+        yield from ({**usual, symbol.name: value} for value in allowed[:3] if value != usual[symbol.name])
+    chance = random.Random(0)
+    for _ in range(RANDOM_POINTS if domain.symbols else 0):
+        drawn = {symbol.name: random_number(domain.intervals.get(symbol), chance) for symbol in numbers}
+        yield {**chance.choice(turned), **drawn}
+
+
+def random_number(interval: Interval | None, chance: random.Random) -> float:
+    """Return a random number of an interval."""
+    low, high = (interval.low, interval.high) if interval is not None else (-math.inf, math.inf)
+    if math.isfinite(low) and math.isfinite(high):
+        return low + (high - low) * chance.uniform(0.05, 0.95)
+    if math.isfinite(low):
+        return low + chance.uniform(0.01, 2)
+    return high - chance.uniform(0.01, 2) if math.isfinite(high) else chance.uniform(-2, 2)
+
+
+def courses(steps: int, mixing: bool) -> list[Course]:
+    """Return what to try for some steps: one course of many elements or, where elements mix, many of a few."""
+    chance = random.Random(1)
+    first = min(steps, ENUMERATED)
+    simple = [
+        (start, [*row, *[1.0] * (steps - first)])
+        for row in itertools.product(GRADIENTS, repeat=first)
+        for start in STARTS
+    ]
+    mixed = [(chance.uniform(-2, 2), [chance.uniform(-2, 2) for _ in range(steps)]) for _ in range(RANDOM_ELEMENTS)]
+    if not mixing:
+        return [_course([*simple, *mixed], steps)]
+    simple.sort(key=lambda row: _course([row], steps).rank(0, steps))
+    single = [_course([row], steps) for row in simple[:16]]
+    several = [_course(chance.sample(simple, 3), steps) for _ in range(8)]
+    return [*single, *several, *(_course(mixed[i : i + 3], steps) for i in range(0, 24, 3))]
+
+
+def _course(rows: Sequence[tuple[float, Sequence[float]]], steps: int) -> Course:
+    return Course(tuple(start for start, _ in rows), tuple(tuple(row[k] for _, row in rows) for k in range(steps)))
+
+
+def hypers_at(system: System, point: Mapping[str, Any], arithmetic: Arithmetic | None = None) -> dict[str, Any] | None:
+    """Return the hyperparameters of a rule at a point; None where one is outside its interval."""
+    values: dict[str, Any] = {}
+    for hyper in system.rule.hypers:
+        value = constant(system.hypers[hyper.symbol], point, arithmetic)
+        if hyper.interval is not None and float(value) not in hyper.interval:
+            return None
+        values[hyper.symbol.name] = value
+    return values
+
+
+def outcomes(system: System, point: Point, course: Course, arithmetic: Arithmetic) -> Iterator[Outcome]:
+    """Yield what each step leaves, in a given arithmetic; nothing where a hyperparameter is outside its interval."""
+
+    def entered(value: float | bool) -> Any:
+        return value if isinstance(value, bool) else arithmetic.literal(Fraction(repr(value)))
+
+    def elements(values: Sequence[float]) -> Any:
+        if isinstance(arithmetic, Arrays):
+            return np.array(values, arithmetic.dtype)
+        return [entered(value) for value in values]
+
+    exact = {name: entered(value) for name, value in point.items()}
+    hypers = hypers_at(system, exact, arithmetic)
+    if hypers is None:
+        return
+    rule, size = system.unrounded, len(course)
+    x = elements(course.starts)
+    states = initial_states(rule, arithmetic, hypers, x)
+    for t, row in enumerate(course.gradients, 1):
+        raw = elements(row)
+
+        def value_of(symbol: Symbol, raw: Any = raw) -> Any:
+            return raw if symbol.role is Role.GRADIENT else exact[symbol.name]
+
+        g = arithmetic.spread(evaluate(system.gradient, value_of, arithmetic, size), size)
+        outcome = step(rule, arithmetic, hypers, x, g, states, t)
+        yield outcome
+        x, states = outcome.parameter, outcome.states
