@@ -97,9 +97,8 @@ def check(
             if isinstance(found, Problem) or wrong is not None:
                 problems += [wrong] if wrong is not None else []
                 continue
-            verdict = compare(
-                rule, found[1], dict(claim.when), {given.name: given.value for given in claim.given}, claim.steps, SECONDS,
-            )  # fmt: skip
+            given = {hyper.name: hyper.value for hyper in claim.given}
+            verdict = compare(rule, found[1], dict(claim.when), given, claim.steps, SECONDS)
             if verdict.answer is Answer.REFUTED:
                 start = len(source.text) + 1
                 source = source.followed_by(found[0])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from optdsl.checks._suspects import Trouble, trouble
 from optdsl.checks._trial import Step
 from optdsl.ir import nodes as ir
 from optdsl.ir.arithmetic import Arithmetic
@@ -24,8 +25,19 @@ class Culprit:
 
     span: tuple[int, int]
     operation: str
-    op: Op | None
-    denominator: ir.Expr | None
+    expr: ir.Expr
+    operands: tuple[ir.Expr, ...]
+    trouble: Trouble | None
+
+    @property
+    def op(self) -> Op | None:
+        """The primitive operation, None where it is a reduction or a choice."""
+        return self.expr.op if isinstance(self.expr, ir.Apply) else None
+
+    @property
+    def denominator(self) -> ir.Expr | None:
+        """What a division divides by."""
+        return self.expr.args[1] if isinstance(self.expr, ir.Apply) and self.expr.op is Op.DIV else None
 
 
 def blame(
@@ -69,19 +81,36 @@ def blame(
             return expr.chosen if values(expr.condition)[0] else expr.other
         return next((part for part in ir.operands(expr) if _computed(part) and not finite(part)), None)
 
-    whole = False
     expr: ir.Expr = equations[target].value
+    whole = isinstance(expr, ir.Reduce)
     place = expr.span or equations[target].span or (0, 0)
     while (part := inner(expr)) is not None:
         if isinstance(expr, ir.Ref):
             place = equations[expr.symbol].span or place
-        whole = whole or isinstance(expr, ir.Reduce)
         expr = part
+        whole = whole or isinstance(expr, ir.Reduce)
         place = expr.span or place
-    shown = [f"{values(part)[0]:g}" for part in ir.operands(expr)]
-    op = expr.op if isinstance(expr, ir.Apply) else None
-    denominator = expr.args[1] if isinstance(expr, ir.Apply) and op is Op.DIV else None
-    return Culprit(place, _words(expr, shown), op, denominator)
+
+    def taken(part: ir.Expr) -> ir.Expr:
+        """Return the arm whose value a part has."""
+        while isinstance(part, ir.Select) and not whole:
+            part = part.chosen if values(part.condition)[0] else part.other
+        return part
+
+    numbers, wrong = _first_wrong(expr, [values(part) for part in ir.operands(expr)])
+    operands = tuple(taken(part) for part in ir.operands(expr))
+    return Culprit(place, _words(expr, [f"{number:g}" for number in numbers]), expr, operands, wrong)
+
+
+def _first_wrong(expr: ir.Expr, columns: list[list[Any]]) -> tuple[list[float], Trouble | None]:
+    """Return the operands of an operation at the first element where they leave its domain, else at the first."""
+    count = max((len(column) for column in columns), default=0)
+    rows = [[float(column[min(index, len(column) - 1)]) for column in columns] for index in range(count)]
+    for row in rows:
+        wrong = trouble(expr.op, row) if isinstance(expr, ir.Apply) else None
+        if wrong is not None:
+            return row, wrong
+    return (rows[0] if rows else []), None
 
 
 def _computed(expr: ir.Expr) -> bool:

@@ -11,10 +11,12 @@ import numpy as np
 
 from optdsl.ir.arithmetic import Arithmetic, Arrays, Floats
 from optdsl.ir.evaluate import Outcome, constant, initial_states, step
-from optdsl.ir.nodes import Kind, Rule
+from optdsl.ir.nodes import Kind, Role, Rule, Symbol
 
 MOST_SETTINGS = 16
 """Combinations of truth-valued hyperparameters that are tried."""
+LONGEST = 60
+"""Characters of the source that are quoted."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,10 @@ def elements(arithmetic: Arithmetic, numbers: Sequence[float]) -> Any:
 
 
 def steps(
-    rule: Rule, hypers: Mapping[str, Any], x: Sequence[float], gradients: Sequence[float],
+    rule: Rule, hypers: Mapping[str, Any], x: Sequence[float], gradients: Sequence[Any],
     arithmetic: Arithmetic | None = None,
 ) -> Iterator[Step]:  # fmt: skip
-    """Yield one step from the initial state per gradient, each gradient the same for all elements."""
+    """Yield one step from the initial state per gradient: a number for all elements, or a tensor of numbers."""
     arithmetic = arithmetic or Floats()
     parameter = elements(arithmetic, x)
     states: Mapping[str, Any] = initial_states(rule, arithmetic, hypers, parameter)
@@ -66,8 +68,38 @@ def steps(
         parameter, states = outcome.parameter, outcome.states
 
 
+def turned_bad(rule: Rule, step: Step) -> Iterator[tuple[Symbol, int, float]]:
+    """Yield each element of a new value that isn't finite, unless it was infinite on purpose."""
+    new = {e.target.name: e.target for e in rule.equations if e.target.role is Role.NEW}
+    pairs = [(new[rule.parameter.name], step.x, step.outcome.parameter)]
+    pairs += [(new[name], step.states[name], value) for name, value in step.outcome.states.items()]
+    for symbol, before, after in pairs:
+        old, value = np.ravel(before), np.ravel(after)
+        for index in np.flatnonzero(~np.isfinite(value) & (np.isnan(value) | (old != value))):
+            yield symbol, int(index), float(value[index])
+
+
 def shown(rule: Rule, setting: Mapping[str, Any]) -> str:
     """Return in words how a setting differs from the defaults: "" or ", amsgrad = true"."""
     usual = values(rule, {})
-    changed = [f"{name} = {str(value).lower()}" for name, value in setting.items() if value != usual[name]]
-    return "".join(f", {part}" for part in changed)
+    changed = {name: value for name, value in setting.items() if value != usual[name]}
+    words = {name: str(value).lower() if isinstance(value, bool) else f"{value:g}" for name, value in changed.items()}
+    return "".join(f", {name} = {value}" for name, value in words.items())
+
+
+def quoted(rule: Rule, span: tuple[int, int] | None) -> str:
+    """Return what the author wrote in a place, on one line and cut where it is long; "" where the place is unknown."""
+    text = " ".join(rule.text[span[0] : span[1]].split()) if span else ""
+    while text.startswith("(") and _closes_at_end(text):
+        text = text[1:-1].strip()
+    return f"`{text[:LONGEST]}...`" if len(text) > LONGEST else f"`{text}`" if text else ""
+
+
+def _closes_at_end(text: str) -> bool:
+    """Return whether the bracket that a text begins with is closed by its last character."""
+    depth = 0
+    for index, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return index == len(text) - 1
+    return False

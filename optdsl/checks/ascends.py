@@ -89,11 +89,11 @@ def _held(rule: Rule) -> dict[str, bool]:
 
 
 def _moved(rule: Rule, setting: Mapping[str, bool], start: float, gradient: float) -> _trial.Step | None:
-    """Return the first step that moves the parameter, None where none does or one isn't a number."""
+    """Return the first step that moves the parameter, None where none does or one is not finite."""
     hypers = _trial.values(rule, setting)
     for step in _trial.steps(rule, hypers, [start], [gradient] * _STEPS):
         if _delta(step) != 0:
-            return None if math.isnan(_delta(step)) else step
+            return step if math.isfinite(_delta(step)) else None
     return None
 
 

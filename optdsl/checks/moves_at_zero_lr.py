@@ -111,11 +111,11 @@ def _is_about_t(condition: ir.Expr) -> bool:
 
 
 def _moved(rule: Rule, given: Mapping[str, Any]) -> _trial.Step | None:
-    """Return the first step that moves the parameter, None where none does or one isn't a number."""
+    """Return the first step that moves the parameter, None where none does or one is not finite."""
     for step in _trial.steps(rule, _trial.values(rule, given), [_X], _GRADIENTS):
         delta = step.outcome.parameter[0] - step.x[0]
         if delta != 0:
-            return None if math.isnan(delta) else step
+            return step if math.isfinite(delta) else None
     return None
 
 

@@ -16,7 +16,8 @@ from optdsl.ir import nodes as ir
 from optdsl.ir.arithmetic import Arithmetic, Arrays, Floats
 from optdsl.ir.nodes import Op, Role, Rule, Symbol
 
-_TENSORS = ((0.0,), (1.0, -1.0))
+_TENSORS = ((1.0, -1.0), (0.0,))
+"""Where the parameter starts: 0 last, so that it is only told where it matters."""
 _GRADIENTS = ((0.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
 """Zero from the start, and zero after a step that has filled the states."""
 
@@ -31,8 +32,10 @@ class NonfiniteAtZeroGradient(Problem):
     becomes: str
     operation: str
     op: Op | None
+    place: str
     gradient: str
     t: int
+    start: str
     setting: str
     number: str
     always: bool
@@ -44,8 +47,10 @@ class NonfiniteAtZeroGradient(Problem):
     @property
     def label(self) -> str:
         number = f", in {self.number}" if self.number else ""
+        place = f" in {self.place}" if self.place else ""
         scope = ", whatever the hyperparameters" if self.always else ""
-        return f"{self.operation} at t = {self.t}, {self.gradient} = 0{self.setting}{number}{scope}"
+        where = f"at t = {self.t}, {self.gradient} = 0{self.start}{self.setting}{number}"
+        return f"{where}: {self.operation}{place}{scope}"
 
     @property
     def help(self) -> str:
@@ -82,30 +87,40 @@ def _trouble(
 ) -> Iterator[NonfiniteAtZeroGradient]:  # fmt: skip
     """Yield what goes wrong in the first bad step of one trial."""
     for step in _trial.steps(rule, hypers, x, gradients, arithmetic):
-        bad = list(_turned_bad(rule, step))
+        bad = list(_trial.turned_bad(rule, step))
         if bad and step.g[0] != 0:
             return  # not for want of a gradient
         for target, index, value in bad:
             culprit = blame(rule, target, index, step, hypers, arithmetic)
+            if _whatever_the_gradient(rule, hypers, x, gradients[: step.t - 1], culprit):
+                continue
             yield NonfiniteAtZeroGradient(
                 span=culprit.span, target=f"{target.name}'", becomes="NaN" if math.isnan(value) else "infinite",
-                operation=culprit.operation, op=culprit.op, gradient=rule.gradient.name, t=step.t,
+                operation=culprit.operation, op=culprit.op, place=_trial.quoted(rule, culprit.span),
+                gradient=rule.gradient.name, t=step.t, start=f", {rule.parameter.name} = 0" if x == (0.0,) else "",
                 setting=_trial.shown(rule, setting), number=number, always=_always(rule, culprit, setting, step),
             )  # fmt: skip
         if bad:
             return
 
 
-def _turned_bad(rule: Rule, step: _trial.Step) -> Iterator[tuple[Symbol, int, float]]:
-    """Yield each new value that isn't finite, with its first such element, unless it was infinite on purpose."""
-    new = {e.target.name: e.target for e in rule.equations if e.target.role is Role.NEW}
-    pairs = [(new[rule.parameter.name], step.x, step.outcome.parameter)]
-    pairs += [(new[name], step.states[name], value) for name, value in step.outcome.states.items()]
-    for symbol, before, after in pairs:
-        for index, (old, value) in enumerate(zip(np.ravel(before), np.ravel(after), strict=True)):
-            if not math.isfinite(value) and (math.isnan(value) or old != value):
-                yield symbol, index, float(value)
-                break
+def _whatever_the_gradient(
+    rule: Rule, hypers: Mapping[str, Any], x: tuple[float, ...], earlier: tuple[float, ...], culprit: Culprit
+) -> bool:
+    """Return whether the same operation fails, too, under a gradient of 1 and of -1 in place of the last 0.
+
+    Then the 0 isn't to blame; `vanishing-denominator` or `negative-radicand` tells what is.
+    """
+    if culprit.trouble is None:
+        return False
+    for gradient in (1.0, -1.0):
+        *_, step = _trial.steps(rule, hypers, x, (*earlier, gradient))
+        blamed = (
+            blame(rule, target, index, step, hypers, Floats()) for target, index, _ in _trial.turned_bad(rule, step)
+        )
+        if not any(other.span == culprit.span and other.trouble is culprit.trouble for other in blamed):
+            return False
+    return True
 
 
 def _always(rule: Rule, culprit: Culprit, setting: Mapping[str, bool], step: _trial.Step) -> bool:

@@ -70,7 +70,8 @@ class Kernel:
 class Program:
     """All variants of a rule. Bit i of a variant's number says that the i-th of `conditions` holds.
 
-    `simplified` is False where the author's form stands, and `reason` then says why.
+    `simplified` is False where the author's form stands throughout, and `reason` then says why. `rejected` names the
+    cheaper forms of equations that turned out wrong, and in what.
     """
 
     rule: Rule
@@ -78,6 +79,7 @@ class Program:
     kernels: tuple[Kernel, ...]
     simplified: bool = True
     reason: str = ""
+    rejected: tuple[str, ...] = ()
 
 
 def symbols(expr: Expr) -> Iterator[Symbol]:

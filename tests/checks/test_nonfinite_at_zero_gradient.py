@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from optdsl.diagnostics import Problem
 from optdsl.source import SourceFile
 
 from .conftest import Find
@@ -39,7 +42,8 @@ def marked(text: str, span: tuple[int, int]) -> str:
 def test_adam_without_eps(find: Find) -> None:
     (problem,) = find(ADAM, SLUG)
     assert problem.message == "`x'` becomes NaN where the gradient is 0"
-    assert problem.label == "0/0 at t = 1, g = 0, whatever the hyperparameters"
+    place = "`lr*mhat/sqrt(debias(v', beta2))`"
+    assert problem.label == f"at t = 1, g = 0: 0/0 in {place}, whatever the hyperparameters"
     assert problem.help == "add a positive `eps` to the denominator"
     assert marked(ADAM, problem.span) == "lr*mhat/sqrt(debias(v', beta2))"
     assert find(ADAM.replace("/sqrt(debias(v', beta2))", "/(sqrt(debias(v', beta2)) + 1e-8)"), SLUG) == []
@@ -69,7 +73,8 @@ def test_the_operation_is_found(step: str, operation: str, place: str, mend: str
         assert found == []
         return
     (problem,) = found
-    assert problem.label.startswith(f"{operation} at t = ")
+    shown = place[1:-1] if place.startswith("(") else place
+    assert f", g = 0: {operation} in `{shown}`" in problem.label
     assert marked(text, problem.span) == place
     assert mend in problem.help
 
@@ -94,7 +99,7 @@ def test_trouble_after_a_step_with_a_gradient(find: Find) -> None:
 def test_trouble_with_a_truth_value(find: Find) -> None:
     text = rule("if bare then g/abs(g) else g", hyper="  bare = false\n")
     (problem,) = find(text, SLUG)
-    assert problem.label == "0/0 at t = 1, g = 0, bare = true, whatever the hyperparameters"
+    assert problem.label == "at t = 1, g = 0, bare = true: 0/0 in `g/abs(g)`, whatever the hyperparameters"
 
 
 def test_an_eps_that_only_float64_can_hold(find: Find) -> None:
@@ -121,6 +126,39 @@ def test_rules_that_stay_finite(text: str, find: Find) -> None:
     assert find(text, SLUG) == []
 
 
-def test_a_rule_that_fails_on_any_gradient_is_still_found_at_zero(find: Find) -> None:
-    (problem,) = find(rule("sqrt(-1)*g"), SLUG)
-    assert problem.label.startswith("sqrt(-1)")
+def test_the_start_is_told_where_it_matters(find: Find) -> None:
+    (problem,) = find(rule("g/sum(abs(x)*g^2 + abs(g))"), SLUG)
+    assert problem.label.startswith("at t = 1, g = 0: 0/0 in")
+    (problem,) = find(rule("g/(norm(x) + norm(g))"), SLUG)
+    assert problem.label == "at t = 1, g = 0, x = 0: 0/0 in `g/(norm(x) + norm(g))`"
+
+
+@pytest.mark.parametrize("step", ["sqrt(-1)*g", "g/norm(x)", "g/abs(t - 3)", "g*log(x - x)"])
+def test_what_fails_whatever_the_gradient_is_found_by_another_check(
+    step: str, find: Find, findings: Callable[[str], list[Problem]]
+) -> None:
+    assert find(rule(step), SLUG) == []
+    (problem,) = findings(rule(step))
+    assert problem.slug in ("vanishing-denominator", "negative-radicand")
+
+
+def test_what_fails_on_one_side_too_stays_here(find: Find) -> None:
+    assert len(find(rule("sqrt(-1 - g)"), SLUG)) == 1
+    assert len(find(rule("sqrt(g - 1)"), SLUG)) == 1
+
+
+def test_the_element_that_fails_is_told(find: Find) -> None:
+    (problem,) = find(rule("sum(g/(abs(g) + (x + 1)^2))"), SLUG)
+    assert problem.label == "at t = 1, g = 0: 0/0 in `g/(abs(g) + (x + 1)^2)`"
+
+
+def test_an_overflow_whatever_the_gradient_stays_here(find: Find) -> None:
+    (problem,) = find(rule("exp(1000)*g"), SLUG)
+    assert "exp(1000)" in problem.label
+
+
+def test_a_long_place_is_cut_and_put_on_one_line(find: Find) -> None:
+    spread = " + ".join(["abs(g)"] * 12)
+    (problem,) = find(rule(f"g/({spread}\n   )"), SLUG)
+    assert problem.label.endswith("+ abs...`, whatever the hyperparameters")
+    assert "\n" not in problem.label
