@@ -209,8 +209,8 @@ class Equation:
 class Rule:
     """A whole update rule, checked. `equations` keep the author's order, which has no meaning.
 
-    `text` is that of the file `source`, then those of the files it is made from: `later` says where each begins and what
-    it is called.
+    `text` is that of the file `source`, then those of the files it is made from: `later` says where each begins and
+    what it is called.
     """
 
     name: str

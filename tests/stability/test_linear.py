@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from stability.support import HEAD, TEXTS, load
 
 from optdsl.algebra.linear import _SCHUR as SCHUR
 from optdsl.algebra.linear import LinearStep, NotLinear, linear_step, same_poles
@@ -16,6 +15,8 @@ from optdsl.ir.nodes import Rate, Role, Rule, Symbol, number
 from optdsl.ir.show import show
 from optdsl.pipeline import rule_of
 from optdsl.source import SourceFile
+
+from .support import HEAD, TEXTS, load
 
 H = Symbol(Role.HYPER, "h", Rate.CONST)
 
