@@ -7,7 +7,7 @@ silences nothing is a finding itself, so that none stays behind to hide the next
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -79,11 +79,14 @@ class _Allow:
     entry: Span
 
 
-def apply(source: SourceFile, tree: ast.Rule, problems: Sequence[Problem]) -> list[Problem]:
+def apply(
+    source: SourceFile, tree: ast.Rule, problems: Sequence[Problem], unasked: Collection[str] = ()
+) -> list[Problem]:
     """Return the findings that no comment silences, and a finding for each comment that silences none.
 
     `tree` has the comments of every file in `source`; only those of the first are reported. Where there are errors the
-    rule was not checked to the end, so a comment that seems to silence nothing is let be.
+    rule was not checked to the end, so a comment that seems to silence nothing is let be; so is one for a slug of
+    `unasked`, which nobody looked for.
     """
     found = [comment for comment in tree.comments if _ALLOW.match(comment.text)]
     if not found:
@@ -98,7 +101,8 @@ def apply(source: SourceFile, tree: ast.Rule, problems: Sequence[Problem]) -> li
         finding = _finding(allow)
         used = any(_silences(allow, problem) for problem in problems)
         here = allow.span.start <= source.extent(0).end
-        if here and not used and not (failed and finding.why == "idle"):
+        idle = finding.why == "idle" and (failed or allow.slug in unasked)
+        if here and not used and not idle:
             kept.append(finding)
     return kept
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from optdsl import allow
+from optdsl import allow, pipeline
 from optdsl.checks.ascends import Ascends
 from optdsl.checks.unused_hyper import UnusedHyper
 from optdsl.diagnostics import Fix, Problem
@@ -179,3 +179,17 @@ def test_the_last_comment_of_a_file_counts_for_no_entry_of_the_next() -> None:
     lazy = both.text.index("lazy")
     problem = UnusedHyper(span=(lazy, lazy + 4), name="lazy")
     assert [kept.slug for kept in allow.apply(both, tree, [problem])] == ["unused-hyper", "unused-allow"]
+
+
+def test_an_allow_for_what_nobody_looked_for_is_let_be() -> None:
+    text = (
+        "rule R(x, g)\nhyper\n  lr = 1 in [0, inf)\nupdate\n  x' = x - lr*g  # allow: ascends\n"
+        "claim\n  descends  # allow: unproved-claim\n"
+    )
+    source = SourceFile("r.opt", text)
+    assert [problem.message for problem in pipeline.check(source).problems] == [
+        "`allow: ascends` silences nothing", "`allow: unproved-claim` silences nothing",
+    ]  # fmt: skip
+    assert [problem.message for problem in pipeline.check(source, prove=False).problems] == [
+        "`allow: ascends` silences nothing"
+    ]

@@ -116,7 +116,8 @@ def test_rules_are_made_one_from_another(folder: Path) -> None:
 
 def test_a_file_can_be_made_from_the_bundled_rule_of_its_name(tmp_path: Path) -> None:
     rule = rule_in(tmp_path, "adam.opt", "rule Adam(x, g) from Adam\nhyper\n  lr = 1\n")
-    assert "amsgrad" in defaults(rule) and defaults(rule)["lr"] == 1
+    assert "amsgrad" in defaults(rule)
+    assert defaults(rule)["lr"] == 1
 
 
 def test_a_changed_base_is_compiled_anew(folder: Path) -> None:
