@@ -16,7 +16,7 @@ from optdsl.functions import FUNCTIONS
 from optdsl.ir.nodes import Equation
 from optdsl.ir.show import show, show_kernel, show_symbol
 from optdsl.show import tree
-from optdsl.source import SourceFile, decode
+from optdsl.source import SourceFile, read
 
 ROOT = Path(__file__).resolve().parent.parent
 RULE = "rules/flux/adamax.opt"
@@ -37,7 +37,7 @@ def loop(text: str, opening: str) -> str:
 
 def sections() -> dict[str, str]:
     """Return the text of each generated block of docs/architecture.md."""
-    text = decode((ROOT / RULE).read_bytes(), RULE)
+    text = read(ROOT / RULE).text
     source = SourceFile(RULE, text)
     rule = pipeline.rule_of(source)
     program = pipeline.kernels(rule)

@@ -93,23 +93,27 @@ def apply(
         return list(problems)
     entries = _entries(source)
     allows = [allow for comment in found for allow in _allows(source, entries, comment)]
-    kept = [problem for problem in problems if not any(_silences(allow, problem) for allow in allows)]
+    header = tree.header.span.start if tree.header is not None else -1
+    end = source.extent(0).end
+
+    def silences(allow: _Allow, problem: Problem) -> bool:
+        """One at `rule NAME(x, g) from BASE` counts for all that was taken over."""
+        there = allow.entry.start <= problem.span[0] <= allow.entry.end
+        taken = allow.entry.start <= header <= allow.entry.end and problem.span[0] > end
+        return problem.severity == "warning" and problem.slug == allow.slug and (there or taken)
+
+    kept = [problem for problem in problems if not any(silences(allow, problem) for allow in allows)]
     if any(problem.slug == "syntax" for problem in problems):
         return kept
     failed = any(problem.severity == "error" for problem in problems)
     for allow in allows:
         finding = _finding(allow)
-        used = any(_silences(allow, problem) for problem in problems)
-        here = allow.span.start <= source.extent(0).end
+        used = any(silences(allow, problem) for problem in problems)
+        here = allow.span.start <= end
         idle = finding.why == "idle" and (failed or allow.slug in unasked)
         if here and not used and not idle:
             kept.append(finding)
     return kept
-
-
-def _silences(allow: _Allow, problem: Problem) -> bool:
-    inside = allow.entry.start <= problem.span[0] <= allow.entry.end
-    return problem.severity == "warning" and problem.slug == allow.slug and inside
 
 
 def _finding(allow: _Allow) -> UnusedAllow:

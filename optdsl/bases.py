@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from optdsl import bundled
-from optdsl.source import SourceFile, decode
+from optdsl.source import SourceFile, read
 from optdsl.syntax.names import spell
 
 LONGEST_CHAIN = 16
@@ -28,8 +28,13 @@ def find(name: str, asking: str) -> SourceFile | None:
     bundle = bundled.path(name.lower())
     for path in (*candidates, *([bundle] if bundle is not None else [])):
         if path.is_file() and not (own.is_file() and path.samefile(own)):
-            return SourceFile(str(path), decode(path.read_bytes(), str(path)))
+            return read(path)
     return None
+
+
+def is_itself(name: str, asking: str) -> bool:
+    """Return whether a name is that of the file that asks, which doesn't count."""
+    return Path(asking).name == f"{name.lower()}.opt"
 
 
 def names(asking: str) -> list[str]:
@@ -39,7 +44,10 @@ def names(asking: str) -> list[str]:
     files = [*beside, *(bundled.folder() / f"{name}.opt" for name in bundled.names() if "/" not in name)]
     found: dict[str, str] = {}
     for path in files:
-        header = re.search(r"^rule[ \t]+(\w+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        try:
+            header = re.search(r"^rule[ \t]+(\w+)", read(path).text, re.MULTILINE)
+        except (OSError, ValueError):
+            continue  # nothing to suggest
         if header and header[1].lower() == path.stem:
             found.setdefault(path.stem, header[1])
     return list(found.values())

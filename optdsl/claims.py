@@ -64,11 +64,12 @@ class UnprovedClaim(Problem):
     claim: str
     words: str
     holds: bool
+    counted: bool
 
     @property
     def message(self) -> str:
         """What is wrong."""
-        return f"`{self.claim}` is " + ("not proved" if self.holds else "neither proved nor refuted")
+        return f"`{self.claim}` is " + ("neither proved nor refuted" if self.holds else "not decided")
 
     @property
     def label(self) -> str:
@@ -78,7 +79,7 @@ class UnprovedClaim(Problem):
     @property
     def help(self) -> str:
         """How to mend it."""
-        return "claim less: fix hyperparameters with `when`, or fewer steps with `for N steps`"
+        return "claim less: fix hyperparameters with `when`" + (", or fewer steps with `for N steps`" * self.counted)
 
 
 def check(
@@ -140,7 +141,8 @@ def _judged(claim: ir.Claim, verdict: Verdict, rule: Rule) -> list[Problem]:
     if verdict.answer is Answer.REFUTED:
         return [_false(claim, verdict, rule, rule, 0)]
     holds = verdict.answer is Answer.UNPROVED
-    return [UnprovedClaim(span=claim.span, claim=claim.text, words=verdict.words, holds=holds)]
+    counted = isinstance(claim, ir.Equals | ir.Invariant)
+    return [UnprovedClaim(span=claim.span, claim=claim.text, words=verdict.words, holds=holds, counted=counted)]
 
 
 def _false(claim: ir.Claim, verdict: Verdict, rule: Rule, other: Rule, offset: int) -> FalseClaim:

@@ -107,28 +107,45 @@ def main() -> None:
 def _source(name: str, bundled: bool = False) -> SourceFile:
     """Return the text behind a FILE or, where allowed, a NAME; what can't be read is wrong usage."""
     from optdsl.loading import find
-    from optdsl.source import SourceFile, decode
+    from optdsl.source import MOST_BYTES, SourceFile, decode, read
 
     try:
         if name == "-":
-            return SourceFile("<stdin>", decode(sys.stdin.buffer.read(), "<stdin>"))
-        path = find(name) if bundled else Path(name)
-        return SourceFile(str(path), decode(path.read_bytes(), str(path)))
+            return SourceFile("<stdin>", decode(sys.stdin.buffer.read(MOST_BYTES), "<stdin>"))
+        return read(find(name) if bundled else Path(name))
     except OSError as error:
-        raise UsageFailure(str(error) if error.errno is None else f"{name}: {error.strerror}") from None
+        raise UsageFailure(_unreadable(name, error)) from None
     except ValueError as error:
         raise UsageFailure(str(error)) from None
 
 
+def _unreadable(name: str, error: OSError) -> str:
+    """Return why a file can't be read; a bundled rule is told from a missing file."""
+    from optdsl import bundled
+
+    if error.errno is None:
+        return str(error)
+    path = bundled.path(name) if isinstance(error, FileNotFoundError) else None
+    return f"{name}: {error.strerror}" + ("" if path is None else f"; the bundled rule is {path}")
+
+
 def _sources(names: Sequence[str]) -> tuple[list[SourceFile], list[Failure]]:
-    """Return the texts that can be read, and why the others can't."""
+    """Return the texts that can be read, each once, and why the others can't."""
+    if list(names).count("-") > 1:
+        raise UsageFailure("standard input can be read only once: name `-` once")
     sources, failures = [], []
     for name in names:
         try:
-            sources += [_source(file) for file in _expand([name])]
+            files = _expand([name])
         except Failure as failure:
             failures.append(failure)
-    return sources, failures
+            continue
+        for file in files:
+            try:
+                sources.append(_source(file))
+            except Failure as failure:
+                failures.append(failure)
+    return list({source.name: source for source in sources}.values()), failures
 
 
 def _expand(names: Sequence[str]) -> list[str]:
@@ -350,11 +367,11 @@ def diff(first: str, second: str, when: tuple[str, ...], given: tuple[str, ...],
     from optdsl.diff import difference
     from optdsl.settings import parse_pairs, parse_settings
 
+    if first == second == "-":
+        raise UsageFailure("standard input can be read only once: name a file for one of the two")
     rules = [_rule(name) for name in (first, second)]
     try:
-        same, text = difference(
-            rules[0], rules[1], parse_settings(when), parse_pairs(given), steps, (first, second)
-        )
+        same, text = difference(rules[0], rules[1], parse_settings(when), parse_pairs(given), steps, (first, second))
     except ValueError as error:
         raise UsageFailure(str(error)) from None
     click.echo(text)

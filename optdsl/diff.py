@@ -9,7 +9,9 @@ from optdsl.algebra.equivalence import compare
 from optdsl.algebra.verdicts import Answer, Counterexample, Verdict
 from optdsl.claims import numbers, point
 from optdsl.diagnostics import closest
-from optdsl.ir.nodes import Apply, Equation, Expr, Number, Op, Ref, Rule, Truth
+from optdsl.ir.arithmetic import Floats
+from optdsl.ir.evaluate import defaults, initial_states
+from optdsl.ir.nodes import Apply, Equation, Expr, Kind, Number, Op, Ref, Rule, Truth
 from optdsl.ir.show import show
 from optdsl.settings import check_settings, shown
 
@@ -30,21 +32,28 @@ def pairs(first: Rule, second: Rule, given: Mapping[str, str]) -> dict[str, str]
     name that a rule hasn't got.
     """
     names, others = _names(first), _names(second)
-    for asked in given.items():
-        for name, known, rule in zip(asked, (others, names), (second, first), strict=True):
+    for theirs, mine in given.items():
+        if theirs in names and mine in others and theirs not in others:
+            raise ValueError(f"--with names the second rule's hyperparameter first: {mine}={theirs}")
+        for name, known, rule in ((theirs, others, second), (mine, names, first)):
             if name not in known:
                 near = closest(name, known)
-                raise ValueError(
-                    f"{rule.name} has no hyperparameter {name!r}" + (f"; did you mean {near!r}?" if near else "")
-                )
-    found = {name: name for name in others if name in names}
+                hint = f"; did you mean {near!r}?" if near else ""
+                raise ValueError(f"{rule.name} has no hyperparameter {name!r}{hint}")
+        if _kind(second, theirs) is not _kind(first, mine):
+            raise ValueError(f"{theirs} is a {_kind(second, theirs).value} and {mine} a {_kind(first, mine).value}")
+    found = {name: name for name in others if name in names and _kind(first, name) is _kind(second, name)}
     for group in SYNONYMS:
-        mine = [name for name in group if name in names and name not in others]
-        theirs = [name for name in group if name in others and name not in names]
-        if len(mine) == len(theirs) == 1:
-            found[theirs[0]] = mine[0]
+        ours = [name for name in group if name in names and name not in others]
+        other = [name for name in group if name in others and name not in names]
+        if len(ours) == len(other) == 1:
+            found[other[0]] = ours[0]
     found |= given
     return {name: found[name] for name in others if name in found}
+
+
+def _kind(rule: Rule, name: str) -> Kind:
+    return next(hyper.symbol.kind for hyper in rule.hypers if hyper.symbol.name == name)
 
 
 def _names(rule: Rule) -> list[str]:
@@ -83,7 +92,7 @@ def difference(
         theirs |= dict.fromkeys(equal, Ref(hyper.symbol) if value is None else literal(value))
     theirs |= {name: literal(value) for name, value in fixed.items() if name in _names(second)}
     verdict = compare(first, second, values, theirs, steps)
-    lines = _verdict(first, second, verdict, titles) + _assumed(second, taken, fixed, titles)
+    lines = _verdict(first, second, verdict, titles) + _assumed(first, second, taken, fixed, titles)
     return verdict.answer is Answer.PROVED, "\n".join(lines)
 
 
@@ -95,13 +104,22 @@ def literal(value: float | bool) -> Expr:
     return Apply(Op.NEG, (number,)) if value < 0 else number
 
 
-def _assumed(second: Rule, taken: Mapping[str, str], fixed: Values, titles: tuple[str, str]) -> list[str]:
+def _other_defaults(first: Rule, second: Rule, taken: Mapping[str, str], fixed: Values) -> list[str]:
+    """Return which hyperparameters that were taken equal have defaults that differ."""
+    mine, theirs = defaults(first), defaults(second)
+    pairs = [(mine[other], name, theirs[name]) for name, other in taken.items() if not {name, other} & set(fixed)]
+    apart = [f"{name} ({shown(one)} and {shown(two)})" for one, name, two in pairs if one != two]
+    return [f"though their defaults differ: {', '.join(apart)}"] if apart else []
+
+
+def _assumed(first: Rule, second: Rule, taken: Mapping[str, str], fixed: Values, titles: tuple[str, str]) -> list[str]:
     """Return what the hyperparameters were taken to be."""
     equal = [name if name == other else f"{name} = {other}" for name, other in taken.items() if name not in fixed]
     rest = [h for h in second.hypers if h.symbol.name not in taken and h.symbol.name not in fixed]
     left = ", ".join(f"{h.symbol.name} = {show(h.default)}" for h in rest)
     lines = [f"with {' and '.join(f'{name} = {shown(value)}' for name, value in fixed.items())}"] if fixed else []
     lines += [f"taken equal: {', '.join(equal)}"] if equal else []
+    lines += _other_defaults(first, second, taken, fixed)
     return [*lines, f"at the defaults of {titles[1]}: {left}"] if rest else lines
 
 
@@ -109,14 +127,19 @@ def _verdict(first: Rule, second: Rule, verdict: Verdict, titles: tuple[str, str
     both = " and ".join(titles)
     match verdict.answer:
         case Answer.PROVED:
-            return [f"{both} are the same.", f"{verdict.words[:1].upper()}{verdict.words[1:]}."]
+            steps = "" if verdict.steps is None else f" for {verdict.steps} step{'' if verdict.steps == 1 else 's'}"
+            return [f"{both} are the same{steps}.", _sentence(verdict.words)]
         case Answer.UNPROVED:
-            return [f"{both} seem to be the same, but that is not proved: {verdict.words}."]
+            return [f"{both} seem to be the same.", _sentence(verdict.words)]
         case Answer.UNKNOWN:
-            return [f"It is not known whether {both} are the same: {verdict.words}."]
+            return [f"It is not known whether {both} are the same.", _sentence(verdict.words)]
         case Answer.REFUTED:
             assert verdict.counterexample is not None
             return _parted(first, second, verdict.counterexample, titles)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _parted(first: Rule, second: Rule, found: Counterexample, titles: tuple[str, str]) -> list[str]:
@@ -126,7 +149,10 @@ def _parted(first: Rule, second: Rule, found: Counterexample, titles: tuple[str,
         f"{' and '.join(titles)} part at step {found.step}, where {point(found, first)}:",
         f"  {new} is {one} in {titles[0]} and {other} in {titles[1]}",
     ]
-    if found.parting is not None:
+    starts = _starts(first, second, found)
+    if starts:
+        lines.append(f"They start with other states: {starts}")
+    elif found.parting is not None:
         lines.append("They part in")
         one, other = numbers(found.parting.first_value, found.parting.second_value)
         lines += _side(first, found.parting.first, one, titles[0])
@@ -137,6 +163,18 @@ def _parted(first: Rule, second: Rule, found: Counterexample, titles: tuple[str,
         at = " with these numbers" if found.with_numbers else ""
         lines.append(f"The difference of the two {new}{at} is {found.difference}")
     return lines
+
+
+def _starts(first: Rule, second: Rule, found: Counterexample) -> str:
+    """Return how states of one name start, where that differs in the two rules."""
+    shared = [state.name for state in first.states if any(other.name == state.name for other in second.states)]
+    values = [
+        initial_states(rule, Floats(), dict(hypers), list(found.x))
+        for rule, hypers in ((first, found.hypers), (second, found.second_hypers))
+    ]
+    apart = [name for name in shared if all(name in states for states in values) and values[0][name] != values[1][name]]
+    sides = ((first.state(name).init, second.state(name).init) for name in apart)
+    return ", ".join(f"{name} = {show(one)} and {show(two)}" for name, (one, two) in zip(apart, sides, strict=True))
 
 
 def _side(rule: Rule, equation: Equation, value: str, title: str) -> list[str]:

@@ -22,7 +22,7 @@ from types import ModuleType
 from optdsl import bases, bundled
 from optdsl.runtime import cache, toolchain
 from optdsl.runtime.optimizer import Optimizer
-from optdsl.source import SourceFile, decode
+from optdsl.source import SourceFile, read
 from optdsl.version import __version__
 
 TARGETS = ("auto", "numpy", "c")
@@ -39,7 +39,7 @@ def load(rule: str | Path, target: str = "auto", *, exact: bool = False) -> type
     asked for and can't be had, ValueError for an unknown target.
     """
     path = find(str(rule))
-    return _load(decode(path.read_bytes(), str(path)), path.stem, str(path), target, exact)
+    return _load(read(path).text, path.stem, str(path), target, exact)
 
 
 def loads(text: str, target: str = "auto", *, exact: bool = False) -> type[Optimizer]:
@@ -156,7 +156,7 @@ def load_outside_the_cache(rule: str, target: str, folder: Path) -> type[Optimiz
     """Compile a rule afresh into a folder and load it from there. Errors are those of `load`."""
     path = find(rule)
     stem = module_stem(path.stem)
-    write(folder, _texts(decode(path.read_bytes(), str(path)), str(path), target, stem, False), target, stem)
+    write(folder, _texts(read(path).text, str(path), target, stem, False), target, stem)
     return _class_in(_import(folder / f"{stem}.py", str(folder)))
 
 

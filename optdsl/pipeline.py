@@ -12,10 +12,10 @@ from optdsl.diagnostics import CompileError, Problem, closest
 from optdsl.ir.claims import Equals
 from optdsl.ir.kernel import Kernel, Program
 from optdsl.ir.nodes import Expr, Rule, Symbol
-from optdsl.passes.options import with_weight_decay
 from optdsl.passes.cost import cheaper, kernel_cost
-from optdsl.passes.domain import Domain, definitions_of
-from optdsl.passes.improve import Knowledge, Propose, improve
+from optdsl.passes.domain import Domain, Knowledge
+from optdsl.passes.improve import Propose, improve
+from optdsl.passes.options import with_weight_decay
 from optdsl.passes.order import ordered
 from optdsl.passes.schedule import schedule
 from optdsl.passes.specialise import conditions, fixed, specialise
@@ -25,6 +25,8 @@ from optdsl.resolve.inherit import inherit
 from optdsl.source import SourceFile, Span
 from optdsl.syntax import ast
 from optdsl.syntax.parser import parse
+
+UNUSED = ("unused-hyper", "unused-name", "unused-state")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +89,9 @@ def read(source: SourceFile) -> tuple[SourceFile, ast.Rule, list[Problem]]:
             return source, replace(tree, header=None), [*problems, long]
         source = source.followed_by(found)
         base, unread = parse(source, len(chain))
+        if unread:
+            return source, replace(tree, header=None), [*problems, *unread]
         chain.append(base)
-        problems += unread
     whole = chain.pop()
     while chain:
         whole, wrong = inherit(chain.pop(), whole)
@@ -103,7 +106,8 @@ def _base(name: ast.Name, asking: str) -> SourceFile | Problem:
     except (OSError, ValueError) as error:
         return UnknownBase(span=name.span, name=name.text, why=getattr(error, "strerror", None) or str(error))
     if found is None:
-        return UnknownBase(span=name.span, name=name.text, suggestion=closest(name.text, bases.names(asking)))
+        near = None if bases.is_itself(name.text, asking) else closest(name.text, bases.names(asking))
+        return UnknownBase(span=name.span, name=name.text, suggestion=near, itself=bases.is_itself(name.text, asking))
     return found
 
 
@@ -115,22 +119,26 @@ def analyse(source: SourceFile) -> Checked:
     return Checked(source, None if unread else rule, problems, tree)
 
 
-def check(source: SourceFile) -> Checked:
-    """Parse and resolve a file, look for what is legal but wrong, and prove or refute its claims.
+def check(source: SourceFile, *, prove: bool = True) -> Checked:
+    """Parse and resolve a file, look for what is legal but wrong, and with `prove` prove or refute its claims.
 
     Warnings that a comment of the author's allows are left out.
     """
     checked = analyse(source)
     if checked.rule is None:
         return checked
-    problems = [*checked.problems, *checks.run(checked.rule)]
     source = checked.source
-    if checked.rule.claims:
+    # What a base leaves unused in a rule that is made from it, nobody can take away.
+    warnings = (w for w in checks.run(checked.rule) if not (w.slug in UNUSED and source.file(w.span[0]) != source.name))
+    problems = [*checked.problems, *warnings]
+    if prove and checked.rule.claims:
         from optdsl import claims  # which loads SymPy
 
         source, wrong = claims.check(source, checked.rule, partial(_other, source))
         problems += wrong
-    return replace(checked, source=source, problems=tuple(allow.apply(checked.source, checked.tree, problems)))
+    unasked = () if prove else ("unproved-claim",)
+    kept = allow.apply(checked.source, checked.tree, problems, unasked)
+    return replace(checked, source=source, problems=tuple(kept))
 
 
 def _other(source: SourceFile, claim: Equals) -> tuple[SourceFile, Rule] | Problem:
@@ -166,8 +174,7 @@ def kernels(rule: Rule, *, exact: bool = False, propose: Propose | None = None) 
     domain, propose = Domain(rule), propose or _ComputerAlgebra()
     kernels, rejected = [], []
     for key, variant in variants.items():
-        knowledge = Knowledge(domain, definitions_of(variant), fixed(rule, key))
-        lets, wrong = improve(ordered(variant, rule), knowledge, propose)
+        lets, wrong = improve(ordered(variant, rule), Knowledge.of(variant, domain, fixed(rule, key)), propose)
         kernel = schedule(variant, key, rule, lets)
         kernels.append(kernel if cheaper(kernel_cost(kernel), kernel_cost(written[key])) else written[key])
         rejected += [one.words(rule) for one in wrong]

@@ -74,6 +74,7 @@ class UnknownBase(Problem):
     name: str
     suggestion: str | None = None
     why: str = ""
+    itself: bool = False
 
     @property
     def message(self) -> str:
@@ -81,7 +82,10 @@ class UnknownBase(Problem):
 
     @property
     def label(self) -> str:
-        return "" if self.why else f"no file {self.name.lower()}.opt beside this one, and no bundled rule"
+        if self.why:
+            return ""
+        beside = "this file doesn't count" if self.itself else f"no file {self.name.lower()}.opt beside this one"
+        return f"{beside}, and no bundled rule of that name"
 
     @property
     def help(self) -> str:

@@ -227,10 +227,8 @@ def _operations(rule: Rule, written: Kernel, simplified: Kernel) -> list[str]:
         names = ", ".join(show_symbol(rule.equations[number].target) for number in tally.equations)
         rows.append([names, *(str(number) for number in (*tally.written, *tally.simplified))])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]  # fmt: skip
+    formats = "  ".join(["{:<%d}", *["{:>%d}"] * (len(widths) - 1)]) % tuple(widths)
+    return [formats.format(*row) for row in rows]
 
 
 def _generated(target: str, suffix: str) -> Callable[[SourceFile, Rule, bool], str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 MARK = "\ufeff"
@@ -87,9 +89,24 @@ class SourceFile:
         return self.text[span[0] : span[1]]
 
 
+MOST_BYTES = 1 << 20
+"""Bytes of a file that are read: more than any rule has, and little enough for what isn't one."""
+
+
+def read(path: Path) -> SourceFile:
+    """Return a file under its path. Raises OSError, or ValueError where it isn't UTF-8.
+
+    Of a file without end, such as a device, the beginning is read; it is refused later for its length.
+    """
+    with path.open("rb") as file:
+        return SourceFile(str(path), decode(file.read(MOST_BYTES), str(path)))
+
+
 def decode(data: bytes, name: str) -> str:
     """Return the text in some bytes, with Unix line ends. Raises ValueError where they aren't UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
+        # Where only the beginning was read, it may end within a character.
+        return decoder.decode(data, final=len(data) < MOST_BYTES).replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}") from None

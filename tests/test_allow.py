@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from optdsl import allow, pipeline
@@ -29,7 +31,7 @@ def climbing(text: SourceFile) -> Problem:
     start = text.text.index("x' =")
     return Ascends(
         span=(start, len(text.text) - 1), parameter="x", gradient="g", t=1, g=1, before=0, after=1, setting="",
-        always=True,
+        always=True, one_sided=False,
     )  # fmt: skip
 
 
@@ -193,3 +195,20 @@ def test_an_allow_for_what_nobody_looked_for_is_let_be() -> None:
     assert [problem.message for problem in pipeline.check(source, prove=False).problems] == [
         "`allow: ascends` silences nothing"
     ]
+
+
+def test_an_allow_at_the_header_counts_for_what_was_taken_over(tmp_path: Path) -> None:
+    base = (
+        "rule Steep(x, g)\nhyper\n  lr = 1 in [0, inf)\n  eps = 1 in [0, inf)\nupdate\n  x' = x - lr*g/(abs(g) + eps)\n"
+    )
+    (tmp_path / "steep.opt").write_text(base, encoding="utf-8")
+    path = tmp_path / "flat.opt"
+    for comment, expected in (("", ["nonfinite-at-zero-gradient"]), ("  # allow: nonfinite-at-zero-gradient", [])):
+        text = f"rule Flat(x, g) from Steep{comment}\nhyper\n  eps = 0\n"
+        path.write_text(text, encoding="utf-8")
+        assert [problem.slug for problem in pipeline.check(SourceFile(str(path), text)).problems] == expected
+
+
+def test_what_a_base_leaves_unused_is_no_finding() -> None:
+    text = "rule Plain(x, g) from Adam\nupdate\n  m' = m\n  v' = v\n  vmax' = vmax\n  x' = x - lr*g\n"
+    assert pipeline.check(SourceFile("plain.opt", text)).problems == ()

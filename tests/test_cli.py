@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from optdsl import bundled
 from optdsl.cli import VIEWS, main
+from optdsl.source import MOST_BYTES
 
 WRONG = """\
 rule Three(x, g)
@@ -247,3 +248,44 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     command = f"{sys.executable} -m optdsl show adam --as c | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_file_without_end_is_refused_for_its_length() -> None:
+    zero = Path("/dev/zero")
+    if not zero.exists():
+        pytest.skip("this system has no /dev/zero")
+    result = invoke("check", str(zero), "--output-format", "concise")
+    assert result.exit_code == 1
+    assert "too-complex" in result.stderr
+
+
+def test_a_file_that_is_cut_within_a_character_is_still_text(tmp_path: Path) -> None:
+    path = tmp_path / "long.opt"
+    path.write_bytes(b"#" + "\u03b2".encode() * MOST_BYTES)
+    result = invoke("check", str(path), "--output-format", "concise")
+    assert (result.exit_code, "too-complex" in result.stderr) == (1, True)
+
+
+def test_a_file_in_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path, wrong: Path) -> None:
+    (tmp_path / "binary.opt").write_bytes(b"\xff\xfe")
+    result = invoke("check", str(tmp_path))
+    assert result.exit_code == 2
+    assert "binary.opt is not UTF-8 text" in result.stderr
+    assert "error[undefined-name]: `betta` is not defined" in result.stderr
+
+
+def test_a_file_named_twice_is_checked_once(wrong: Path) -> None:
+    assert invoke("check", str(wrong), str(wrong)).stderr.count("`betta` is not defined") == 1
+
+
+@pytest.mark.parametrize("arguments", [("check", "-", "-"), ("diff", "-", "-")])
+def test_standard_input_is_read_once(arguments: tuple[str, ...]) -> None:
+    result = invoke(*arguments, input="rule R(x, g)\n")
+    assert result.exit_code == 2
+    assert "standard input can be read only once" in result.stderr
+
+
+def test_a_bundled_name_where_a_file_is_wanted() -> None:
+    result = invoke("check", "adam")
+    assert result.exit_code == 2
+    assert f"the bundled rule is {bundled.path('adam')}" in result.stderr

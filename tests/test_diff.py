@@ -52,7 +52,6 @@ def test_what_was_assumed_is_said() -> None:
         (("adam", "adamw"), 1),
         (("adam", "adamax"), 2),
         (("momentum", "nesterov"), 1),
-        (("flux/amsgrad", "amsgrad"), 1),
     ],
 )
 def test_rules_that_part(arguments: tuple[str, ...], step: int) -> None:
@@ -63,6 +62,30 @@ def test_rules_that_part(arguments: tuple[str, ...], step: int) -> None:
     assert "\n  x' is " in result.output
     assert f"\nThey part in\n  {first}, " in result.output
     assert f"\n  {second}, " in result.output
+
+
+def test_rules_that_start_with_other_states() -> None:
+    result = diff("amsgrad", "flux/amsgrad")
+    assert result.exit_code == 1
+    assert (
+        "\nThey start with other states: m = 0 and epsilon, v = 0 and epsilon, vmax = 0 and epsilon\n" in result.output
+    )
+
+
+def test_a_proof_for_some_steps_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "late.opt"
+    path.write_text(
+        "rule Late(x, g)\nhyper\n  lr = 1e-3 in [0, inf)\nupdate\n  x' = x - lr*(if t > 7 then 2*g else g)\n"
+    )
+    result = diff(str(path), "sgd")
+    assert (result.exit_code, result.output.splitlines()[0]) == (0, f"{path} and sgd are the same for 4 steps.")
+    assert diff(str(path), "sgd", "--steps", "8").output.startswith(
+        f"{path} and sgd part at step 8, where x = 0, g1 = "
+    )
+
+
+def test_other_defaults_of_what_is_taken_equal_are_said() -> None:
+    assert "though their defaults differ: amsgrad (false and true)" in diff("adam", "amsgrad").output
 
 
 def test_the_difference_is_simplified() -> None:
@@ -96,6 +119,11 @@ def test_a_later_step_has_its_gradients(tmp_path: Path) -> None:
         (("adam", "adamw", "--when", "beta1"), "'beta1' is not `name = value`"),
         (("adam", "nadam", "--with", "momentun_decay=lr"), "did you mean 'momentum_decay'?"),
         (("adam", "nadam", "--with", "lr"), "'lr' is not `name = name`"),
+        (
+            ("flux/momentum", "momentum", "--with", "rho=momentum"),
+            "--with names the second rule's hyperparameter",
+        ),
+        (("adam", "amsgrad", "--with", "amsgrad=lr"), "amsgrad is a truth value and lr a number"),
         (("adam", "adamw", "--steps", "17"), "17 is not in the range 1<=x<=16"),
     ],
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from optdsl.algebra.known import Atoms
 from optdsl.algebra.limits import Unknown, limited
 from optdsl.algebra.normal import Normal, in_every_case
 from optdsl.algebra.relations import Relation, conjectured
-from optdsl.algebra.systems import Case, Domain, System, advanced, cases, in_case, initial, numbered
+from optdsl.algebra.systems import Case, Domain, System, advanced, cases, cut, in_case, initial, numbered
 from optdsl.algebra.unroll import symbols_read
 from optdsl.ir import nodes as ir
 from optdsl.ir.interval import Interval
@@ -103,7 +103,8 @@ class _Pair:
     atoms: Atoms = field(default_factory=Atoms)
 
     def __post_init__(self) -> None:
-        self.systems = (self.first, self.second)
+        one, other = (replace(system, gradient=cut(system.gradient, self.case)) for system in (self.first, self.second))
+        self.systems = (one, other)
         self.rules = (in_case(self.first, self.case), in_case(self.second, self.case))
         self.reduces = self.first.reduces or self.second.reduces
         self.x = ir.Ref(self.first.rule.parameter)
@@ -130,24 +131,36 @@ class _Pair:
             xs, states = self._advance(xs, states, t, ir.number(t))
             if not self._equal([xs]):
                 return None
-        kept = [r for r in relations if self._equal([(states[r.side][r.state], r.value(states[0], ir.number(before)))])]
+        kept = [r for r in relations if self._holds(r, states, ir.number(before))]
         while True:
             old = self._related(kept)
             xs, new = self._advance((self.x, self.x), old, 0, _NEXT)
-            held = [r for r in kept if self._equal([(new[r.side][r.state], r.value(new[0], _NEXT))], before)]
+            held = [r for r in kept if self._holds(r, new, _NEXT, before)]
             if len(held) == len(kept):
                 return kept if self._equal([xs], before) else None
             kept = held
 
+    def _holds(
+        self, relation: Relation, states: tuple[Mapping[str, Expr], Mapping[str, Expr]], age: Expr, before: int = 0
+    ) -> bool:
+        """Return whether states of both rules satisfy a relation, as far as can be seen."""
+        value = relation.value(states[1 - relation.side], age)
+        return self._equal([(states[relation.side][relation.state], value)], before)
+
     def _related(self, relations: Sequence[Relation]) -> tuple[dict[str, Expr], dict[str, Expr]]:
         """Return any states of both rules that satisfy some relations, after any number of steps."""
-        states: tuple[dict[str, Expr], dict[str, Expr]] = ({}, {})
         given = {(relation.side, relation.state): relation for relation in relations}
+        states: tuple[dict[str, Expr], dict[str, Expr]] = ({}, {})
         for side in (0, 1):
             for state in self.rules[side].states:
-                relation = given.get((side, state.name))
-                own = Symbol(Role.OLD, f"{state.name} of {side}", state.symbol.rate)
-                states[side][state.name] = ir.Ref(own) if relation is None else relation.value(states[0], _AGE)
+                if (side, state.name) not in given:
+                    own = Symbol(Role.OLD, f"{state.name} of {side}", state.symbol.rate)
+                    states[side][state.name] = ir.Ref(own)
+        while given:  # a base may be given by a relation itself, whose base isn't
+            for (side, name), relation in list(given.items()):
+                if relation.base is None or relation.base in states[1 - side]:
+                    states[side][name] = relation.value(states[1 - side], _AGE)
+                    del given[side, name]
         return states
 
     def unrolled(self, steps: int) -> Proof | None:

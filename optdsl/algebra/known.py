@@ -186,12 +186,24 @@ def root_of(factor: Value) -> tuple[Value, Value] | None:
 
 def _narrowed(interval: Interval, bound: Value, sign: int) -> Interval:
     """Return the part of an interval above or below a number."""
-    at = float(bound)
+    at = _outward(bound, sign)
     if sign > 0 and at >= interval.low:
         return Interval(at, interval.high, False, interval.high_closed)
     if sign < 0 and at <= interval.high:
         return Interval(interval.low, at, interval.low_closed, False)
     return interval
+
+
+def _outward(bound: Value, sign: int) -> float:
+    """Return the float nearest to a number on the other side of the numbers above (or below) it, or that number."""
+    exact = Fraction(int(bound.p), int(bound.q))
+    try:
+        at = float(exact)
+    except OverflowError:
+        return -math.inf if sign > 0 else math.inf
+    while sign * (Fraction(repr(at)) - exact) > 0:
+        at = math.nextafter(at, -sign * math.inf)
+    return at
 
 
 def _exact(value: float) -> Value:

@@ -135,7 +135,10 @@ class _LinearStep:
             raise NotLinear(self.new[target.name], "isn't linear in the parameter and the states")
         rest = value - sum(entry * unknown for entry, unknown in zip(row, unknowns, strict=True))
         if Sym.expand(rest) != 0 and Sym.cancel(rest) != 0:
-            raise NotLinear(self.new[target.name], "isn't 0 where the parameter and the states are 0")
+            steps = [v for key, v in self.bridge.values.items() if isinstance(key, Symbol) and key.role is Role.STEP]
+            changing = "isn't the same combination of the parameter and the states at every step"
+            still = "isn't 0 where the parameter and the states are 0"
+            raise NotLinear(self.new[target.name], changing if value.has(*steps) and steps else still)
         return [self._late(target, entry) for entry in row]
 
     def _late(self, target: Symbol, value: Value) -> Value:

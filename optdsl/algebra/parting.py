@@ -13,8 +13,9 @@ from optdsl.algebra.construct import Sym
 from optdsl.algebra.limits import Unknown, limited
 from optdsl.algebra.points import hypers_at
 from optdsl.algebra.restore import Unrepresentable
-from optdsl.algebra.sampling import CLEAR, Difference, digits
+from optdsl.algebra.sampling import CLEAR, Difference
 from optdsl.algebra.systems import Domain, System, advanced, cases, in_case, initial, literal, numbered
+from optdsl.algebra.twofold import digits
 from optdsl.algebra.unroll import substitute, symbols_read
 from optdsl.algebra.verdicts import Counterexample, Parting, Setting
 from optdsl.ir import nodes as ir
@@ -180,7 +181,7 @@ def _simplified(first: Expr, second: Expr, rule: Rule, domain: Domain) -> str | 
         try:
             made = limited(partial(transform, value), SECONDS)
             texts.append(show(_readable(bridge.from_sympy(made))))
-        except (Unknown, Unrepresentable):
+        except (Unknown, Unrepresentable, OverflowError):  # a number may be beyond the floats
             continue
     shortest = min(texts, key=len, default="0")
     return shortest if shortest != "0" and len(shortest) <= LONGEST else None

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from optdsl.algebra.systems import Domain, System
+from optdsl.algebra.systems import Domain, System, infinities
 from optdsl.ir.arithmetic import Arithmetic, Arrays
 from optdsl.ir.evaluate import Outcome, constant, evaluate, initial_states, step
 from optdsl.ir.interval import Interval
@@ -72,20 +72,21 @@ def points(domain: Domain) -> Iterator[Point]:
     ]
     yield from ({**usual, **truth} for truth in turned)
     for symbol in numbers:
-        interval = domain.intervals.get(symbol)
-        allowed = [value for value in SIMPLE if interval is None or value in interval]
-        yield from ({**usual, symbol.name: value} for value in allowed[:3] if value != usual[symbol.name])
+        allowed = [value for value in SIMPLE if value in domain.interval(symbol)]
+        tried = [*allowed[:3], *infinities(domain.interval(symbol))]
+        yield from ({**usual, symbol.name: value} for value in tried if value != usual[symbol.name])
     chance = random.Random(0)
     for _ in range(RANDOM_POINTS if domain.symbols else 0):
-        drawn = {symbol.name: random_number(domain.intervals.get(symbol), chance) for symbol in numbers}
+        drawn = {symbol.name: random_number(domain.interval(symbol), chance) for symbol in numbers}
         yield {**chance.choice(turned), **drawn}
 
 
-def random_number(interval: Interval | None, chance: random.Random) -> float:
+def random_number(interval: Interval, chance: random.Random) -> float:
     """Return a random number of an interval."""
-    low, high = (interval.low, interval.high) if interval is not None else (-math.inf, math.inf)
+    low, high = interval.low, interval.high
     if math.isfinite(low) and math.isfinite(high):
-        return low + (high - low) * chance.uniform(0.05, 0.95)
+        share = chance.uniform(0.05, 0.95)
+        return low * (1 - share) + high * share  # high - low may be too large for a float
     if math.isfinite(low):
         return low + chance.uniform(0.01, 2)
     return high - chance.uniform(0.01, 2) if math.isfinite(high) else chance.uniform(-2, 2)
@@ -128,7 +129,9 @@ def outcomes(system: System, point: Point, course: Course, arithmetic: Arithmeti
     """Yield what each step leaves, in a given arithmetic; nothing where a hyperparameter is outside its interval."""
 
     def entered(value: float | bool) -> Any:
-        return value if isinstance(value, bool) else arithmetic.literal(Fraction(repr(value)))
+        if isinstance(value, bool):
+            return value
+        return arithmetic.literal(Fraction(repr(value)) if math.isfinite(value) else value)
 
     def elements(values: Sequence[float]) -> Any:
         if isinstance(arithmetic, Arrays):
@@ -146,6 +149,8 @@ def outcomes(system: System, point: Point, course: Course, arithmetic: Arithmeti
         raw = elements(row)
 
         def value_of(symbol: Symbol, raw: Any = raw) -> Any:
+            if symbol.role is Role.SIZE:
+                return arithmetic.literal(Fraction(size))
             return raw if symbol.role is Role.GRADIENT else exact[symbol.name]
 
         g = arithmetic.spread(evaluate(system.gradient, value_of, arithmetic, size), size)

@@ -12,6 +12,7 @@ from optdsl.algebra.limits import TimedOut, limited
 from optdsl.ir import nodes as ir
 from optdsl.ir.kernel import symbols
 from optdsl.ir.nodes import Expr, Rate, Symbol
+from optdsl.ir.powers import expand
 
 SECONDS = 0.25
 """Time for one form."""
@@ -50,7 +51,7 @@ class Proposer:
         for transform in _TRANSFORMS:
             try:
                 form = limited(lambda: transform(bridge.to_sympy(expr), elements, scalars), self.seconds)  # noqa: B023
-                found = bridge.from_sympy(form)
+                found = expand(bridge.from_sympy(form))
             except TimedOut:
                 self.questions = 0
                 return
@@ -101,9 +102,8 @@ def _tidied(expr: Expr) -> Expr:
     expr = ir.rebuild(expr, tuple(_tidied(part) for part in ir.operands(expr)))
     match expr:
         case ir.Number(Fraction() as value) if Fraction(repr(float(value))) == value:
-            return ir.Number(
-                value, f"{float(value):g}" if Fraction(f"{float(value):g}") == value else repr(float(value))
-            )
+            short = f"{float(value):g}"
+            return ir.Number(value, short if Fraction(short) == value else repr(float(value)))
         case ir.Apply(ir.Op.MUL, (left, right)) if ir.rate(left) is Rate.ELEMENT and ir.rate(right) is not Rate.ELEMENT:
             return ir.Apply(ir.Op.MUL, (right, left), expr.span)
     return expr

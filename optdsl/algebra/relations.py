@@ -1,7 +1,8 @@
 """Conjectures about the states of two rules that take the same course: each found in numbers, none proved here.
 
 A state is a multiple of a state of the other rule, or a number that doesn't depend on the gradients. The multiples are
-products of powers of what the rules are made of: open hyperparameters h, 1 - h, and 1 - h^t.
+products of powers of what the rules are made of: open hyperparameters h, 1 - h, and 1 - h^t. None of them divides by
+what may be 0: that would leave out the hyperparameters for which the state of one rule says nothing of the other's.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ STEPS = 5
 MOST_FACTORS = 24
 """Factors of which multiples are made."""
 LARGEST_EXPONENT = 4
+LARGEST_LOG = 600.0
+"""Largest logarithm of a multiple."""
 ACCURACY = 1e-9
 
 _AGE = Symbol(Role.STEP, "age", Rate.STEP)
@@ -35,7 +38,7 @@ _AGE = Symbol(Role.STEP, "age", Rate.STEP)
 
 @dataclass(frozen=True)
 class Relation:
-    """`state = multiple * base` for a state of a rule (0 is the first, 1 the second) and one of the first rule.
+    """`state = multiple * base` for a state of a rule (0 is the first, 1 the second) and one of the other rule.
 
     Without a base the state is the multiple. `multiple` is an expression over open hyperparameters and the steps seen.
     """
@@ -55,11 +58,15 @@ class Relation:
 
 @dataclass(frozen=True)
 class _Seen:
-    """Columns of numbers, one row for each point and step: states of both rules, and factors with their expressions."""
+    """Columns of numbers, one row for each point and step: states of both rules, and factors with their expressions.
+
+    `vanishing` says which factors may be 0.
+    """
 
     states: tuple[dict[str, Any], dict[str, Any]]
     logs: Any
     factors: tuple[Expr, ...]
+    vanishing: tuple[bool, ...]
 
 
 def conjectured(
@@ -69,17 +76,19 @@ def conjectured(
     seen = _seen(first, second, case, names)
     if seen is None:
         return []
-    found = []
+    found: dict[tuple[int, str], Relation] = {}
     for side in (0, 1):
         for name in names[side]:
             bases = sorted(names[0], key=lambda base: base != name) if side else []
-            relation = next(_of(seen, side, name, bases), None)
+            free = [base for base in bases if (0, base) not in found]
+            relation = next(_of(seen, side, name, bases, free), None)
             if relation is not None:
-                found.append(relation)
-    return found
+                found[relation.side, relation.state] = relation
+    return list(found.values())
 
 
-def _of(seen: _Seen, side: int, name: str, bases: Sequence[str]) -> Iterator[Relation]:
+def _of(seen: _Seen, side: int, name: str, bases: Sequence[str], free: Sequence[str]) -> Iterator[Relation]:
+    """Yield relations of a state to those of `bases`, or of one of those in `free` to it."""
     column = seen.states[side][name]
     if not np.any(column):
         yield Relation(side, name, ir.number(0))
@@ -88,6 +97,9 @@ def _of(seen: _Seen, side: int, name: str, bases: Sequence[str]) -> Iterator[Rel
         multiple = _multiple(seen, column, seen.states[0][base])
         if multiple is not None:
             yield Relation(side, name, multiple, base)
+        inverse = _multiple(seen, seen.states[0][base], column) if base in free else None
+        if inverse is not None:
+            yield Relation(0, base, inverse, name)
     multiple = _multiple(seen, column, np.ones_like(column))
     if multiple is not None:
         yield Relation(side, name, multiple)
@@ -98,19 +110,22 @@ def _multiple(seen: _Seen, column: Any, base: Any) -> Expr | None:
     rows = column != 0
     if not (np.all(np.isfinite(column)) and np.all(np.isfinite(base)) and np.array_equal(rows, base != 0)):
         return None
-    ratios = column[rows] / base[rows]
-    if len(set(np.sign(ratios).tolist())) != 1:
+    logs = np.log(np.abs(column[rows])) - np.log(np.abs(base[rows]))
+    signs = np.sign(column[rows]) * np.sign(base[rows])
+    if len(set(signs.tolist())) != 1 or float(np.max(np.abs(logs))) > LARGEST_LOG:
         return None
-    logs, factors = np.log(np.abs(ratios)), seen.logs[rows]
+    factors = seen.logs[rows]
     fitted, *_ = np.linalg.lstsq(factors, logs, rcond=1e-10)
     exponents = [round(float(value)) for value in fitted[:-1]]
     rest = logs - factors[:, :-1] @ np.array(exponents, float)
     if max(map(abs, exponents), default=0) > LARGEST_EXPONENT or float(np.ptp(rest)) > ACCURACY:
         return None
+    if any(exponent < 0 and zero for exponent, zero in zip(exponents, seen.vanishing, strict=True)):
+        return None
     constant = Fraction(math.exp(float(np.mean(rest)))).limit_denominator(1000)
     if constant == 0 or abs(float(np.mean(rest)) - math.log(constant)) > ACCURACY:
         return None
-    return _written(constant * int(np.sign(ratios[0])), exponents, seen.factors)
+    return _written(constant * int(signs[0]), exponents, seen.factors)
 
 
 def _written(constant: Fraction, exponents: Sequence[int], factors: Sequence[Expr]) -> Expr:
@@ -139,8 +154,12 @@ def _seen(first: System, second: System, case: Case, names: tuple[Sequence[str],
                     value = runs[side][t - 1].states[name]
                     states[side][name].append(float(value[0] if isinstance(value, list) else value))
             rows.append([*(_log(kind, float(point[symbol.name]), t) for symbol, kind in factors), 1.0])
+    if not np.all(np.isfinite(rows)):
+        return None
     columns = [{name: np.array(column) for name, column in side.items()} for side in states]
-    return _Seen((columns[0], columns[1]), np.array(rows), tuple(_factor(symbol, kind) for symbol, kind in factors))
+    vanishing = tuple((0.0 if kind == "itself" else 1.0) in case.intervals[symbol] for symbol, kind in factors)
+    written = tuple(_factor(symbol, kind) for symbol, kind in factors)
+    return _Seen((columns[0], columns[1]), np.array(rows), written, vanishing)
 
 
 def _factors(case: Case) -> list[tuple[Symbol, str]]:
@@ -155,7 +174,8 @@ def _factors(case: Case) -> list[tuple[Symbol, str]]:
 
 
 def _log(kind: str, value: float, age: int) -> float:
-    return math.log(value if kind == "itself" else 1 - value if kind == "rest" else 1 - value**age)
+    factor = value if kind == "itself" else 1 - value if kind == "rest" else 1 - value**age
+    return math.log(factor) if factor > 0 else -math.inf
 
 
 def _factor(symbol: Symbol, kind: str) -> Expr:
@@ -166,7 +186,8 @@ def _factor(symbol: Symbol, kind: str) -> Expr:
 
 
 def _random_point(case: Case, chance: random.Random) -> dict[str, float | bool]:
-    point: dict[str, float | bool] = {s.name: v.value for s, v in case.values.items() if isinstance(v, ir.Truth)}
+    point: dict[str, float | bool] = {symbol.name: False for symbol in case.open_truths}
+    point |= {s.name: v.value for s, v in case.values.items() if isinstance(v, ir.Truth)}
     for symbol, interval in case.intervals.items():
         settled = interval.low == interval.high
         point[symbol.name] = interval.low if settled else random_number(interval, chance)

@@ -1,22 +1,24 @@
 """Trying a statement at points: whether it is false at one of them, and which is the simplest.
 
-Points are tried in float64, many elements at once. A difference counts only where 50-digit arithmetic shows it too; at
-some points 50-digit arithmetic looks for what float64 would hide.
+Points are tried in float64, many elements at once. A difference counts only where 50-digit arithmetic shows it too,
+and where no rounding can have made it (`twofold.py`); at some points 50-digit arithmetic looks for what float64 would
+hide.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from optdsl.algebra.points import Course, Point, courses, hypers_at, outcomes, points
 from optdsl.algebra.systems import Domain, System
-from optdsl.ir.arithmetic import Arrays, Digits
+from optdsl.algebra.twofold import Doubtful, Twofold, digits
+from optdsl.ir.arithmetic import Arrays
 from optdsl.ir.evaluate import Outcome
 
 CLEAR = 1e-9
@@ -29,12 +31,6 @@ SUSPECTS = 6
 """Elements of a course that are looked at in 50 digits where float64 shows a difference."""
 MIXED = 8
 """One in so many courses is tried at each point after the first."""
-
-
-@cache
-def digits() -> Digits:
-    """Return 50-digit arithmetic."""
-    return Digits(50)
 
 
 @dataclass(frozen=True)
@@ -141,24 +137,43 @@ class Sampler:
         place = 0 if len(course) == 1 else element
         runs = [list(outcomes(system, point, course, digits())) for system in (self.first, self.second)]
         peak = abs(course.starts[place])
-        for one, other in zip(*runs, strict=True):
+        real: list[bool] | None = None
+        for k, (one, other) in enumerate(zip(*runs, strict=True)):
             a, b = one.parameter[place], other.parameter[place]
+            away = math.inf
             if context.isfinite(a) and context.isfinite(b):
                 scale = max(abs(a), abs(b))
                 peak = max(peak, scale)
                 if self.climbing and (a - b) * context.mpf(repr(course.gradients[-1][place])) <= 0:
                     continue
                 if abs(a - b) <= CLEAR * scale or abs(a - b) <= ROUNDING * peak:
-                    away = abs(a - b) / max(peak, 1e-10)
-                    result.slight = max(result.slight, float(away) if away > ROUNDING else 0.0)
-                    continue
+                    away = float(abs(a - b) / max(peak, 1e-10))
             elif not self.one_sided or context.isfinite(a) == context.isfinite(b):
                 continue
-            if len(rank) > 1 and one is runs[0][-1]:
+            if away <= ROUNDING:
+                continue
+            if real is None:
+                real = self._real(point, course, place)
+            if k >= len(real) or not real[k]:
+                continue
+            if math.isfinite(away):
+                result.slight = max(result.slight, away)
+            elif len(rank) > 1 and one is runs[0][-1]:
                 shown = self._in_floats(point, course, place)
                 result.found = Difference(rank, point, course, place, shown, (one, other))
             else:
                 result.slight = math.inf
+
+    def _real(self, point: Point, course: Course, element: int) -> list[bool]:
+        """Return for each step whether the parameters differ by more than rounding, up to where rounding decides."""
+        arithmetic = Twofold()
+        found: list[bool] = []
+        runs = (outcomes(system, point, course, arithmetic) for system in (self.first, self.second))
+        with suppress(Doubtful):
+            for one, other in zip(*runs, strict=True):
+                away = arithmetic.apart(one.parameter[element], other.parameter[element])
+                found.append(away != 0 and (not self.climbing or away * course.gradients[-1][element] > 0))
+        return found
 
     def _in_floats(self, point: Point, course: Course, element: int) -> tuple[float, float]:
         runs = (list(outcomes(system, point, course, Arrays(np.float64))) for system in (self.first, self.second))

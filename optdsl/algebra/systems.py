@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
 from optdsl.algebra.limits import TooLarge, Unknown
+from optdsl.algebra.twofold import Doubtful, Twofold
 from optdsl.algebra.unroll import substitute, symbols_read, written_out
 from optdsl.ir import nodes as ir
 from optdsl.ir.evaluate import constant
@@ -48,8 +51,9 @@ class System:
 
     @property
     def reduces(self) -> bool:
-        """Whether the rule has a reduction."""
-        return any(_has_reduction(equation.value) for equation in self.rule.equations)
+        """Whether an element depends on others."""
+        parts = [*(e.value for e in self.rule.equations), *(state.init for state in self.rule.states), self.gradient]
+        return any(_has_reduction(part) for part in parts)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,10 @@ class Domain:
     intervals: Mapping[Symbol, Interval]
     usual: Mapping[str, float | bool]
 
+    def interval(self, symbol: Symbol) -> Interval:
+        """Return what a number may be."""
+        return self.intervals.get(symbol, Interval())
+
 
 @dataclass(frozen=True)
 class Case:
@@ -68,6 +76,7 @@ class Case:
     facts: Facts
     values: Mapping[Symbol, Expr]
     intervals: Mapping[Symbol, Interval]
+    open_truths: tuple[Symbol, ...] = ()
 
     def holds_at(self, point: Mapping[str, float | bool]) -> bool:
         """Return whether a point belongs to this case."""
@@ -80,10 +89,13 @@ class Case:
 
 
 def cases(systems: Sequence[System], domain: Domain) -> list[Case]:
-    """Return the cases that the conditions of some rules tell apart; raise `TooLarge` where there are too many."""
-    numbers = {s.name: Range(domain.intervals[s]) for s in domain.symbols if s in domain.intervals}
+    """Return the cases that the conditions of some rules tell apart; raise `TooLarge` where there are too many.
+
+    An infinite hyperparameter, where an interval has one, is a case of its own: in the others all are real numbers.
+    """
+    numbers = {s.name: Range(domain.interval(s)) for s in domain.symbols if s.kind is Kind.NUMBER}
     found = [Facts({}, numbers)]
-    conditions = dict.fromkeys(c for system in systems for c in _conditions(system.settled))
+    conditions = dict.fromkeys(c for system in systems for c in (*_infinite(domain), *_conditions(system)))
     for condition in conditions:
         split = []
         for facts in found:
@@ -98,30 +110,48 @@ def cases(systems: Sequence[System], domain: Domain) -> list[Case]:
     return [_case(facts, domain) for facts in found]
 
 
+def infinities(interval: Interval) -> list[float]:
+    """Return the infinite numbers of an interval."""
+    return [end for end in (interval.low, interval.high) if math.isinf(end) and end in interval]
+
+
+def _infinite(domain: Domain) -> Iterator[Expr]:
+    """Yield the conditions that open hyperparameters are infinite."""
+    for symbol in domain.symbols:
+        if symbol.kind is Kind.NUMBER:
+            for end in infinities(domain.interval(symbol)):
+                yield ir.Apply(ir.Op.EQ, (ir.Ref(symbol), literal(end)))
+
+
 def _case(facts: Facts, domain: Domain) -> Case:
     values: dict[Symbol, Expr] = {}
     intervals: dict[Symbol, Interval] = {}
+    undecided: list[Symbol] = []
     for symbol in domain.symbols:
         if symbol.kind is Kind.BOOLEAN:
-            values[symbol] = ir.Truth(facts.truths.get(symbol.name, False))  # where it isn't known nothing asks
+            if symbol.name in facts.truths:
+                values[symbol] = ir.Truth(facts.truths[symbol.name])
+            else:
+                undecided.append(symbol)
             continue
         known = facts.ranges.get(symbol.name)
         interval = known.interval if known is not None else Interval()
         intervals[symbol] = interval
         if interval.low == interval.high:
             values[symbol] = literal(interval.low)
-    return Case(facts, values, intervals)
+    return Case(facts, values, intervals, tuple(undecided))
 
 
 def literal(value: float | bool) -> Expr:
     """Return the number that a float shows as, or a truth value."""
     if isinstance(value, bool):
         return ir.Truth(value)
-    number = ir.Number(Fraction(repr(abs(value))), repr(abs(value)).removesuffix(".0"))
+    exact = Fraction(repr(abs(value))) if math.isfinite(value) else abs(value)
+    number = ir.Number(exact, repr(abs(value)).removesuffix(".0"))
     return ir.Apply(ir.Op.NEG, (number,)) if value < 0 else number
 
 
-def _conditions(rule: Rule) -> Iterator[Expr]:
+def _conditions(system: System) -> Iterator[Expr]:
     """Yield conditions on one open hyperparameter: a truth value, or a comparison with a number."""
 
     def walk(expr: Expr) -> Iterator[Expr]:
@@ -132,11 +162,14 @@ def _conditions(rule: Rule) -> Iterator[Expr]:
         for part in ir.operands(expr):
             yield from walk(part)
 
+    rule = system.settled
     for state in rule.states:
         if state.when is not None:
             yield from walk(state.when)
+        yield from walk(state.init)
     for equation in rule.equations:
         yield from walk(equation.value)
+    yield from walk(system.gradient)
 
 
 def _simple(expr: Expr) -> bool:
@@ -146,25 +179,26 @@ def _simple(expr: Expr) -> bool:
     return not symbols_read(expr)
 
 
+def cut(expr: Expr, case: Case) -> Expr:
+    """Return an expression in a case: branches that aren't taken cut off, and what is settled in its place."""
+    return substitute(prune(_folded(expr), case.facts), case.values)
+
+
 def in_case(system: System, case: Case) -> Rule:
     """Return the rule in a case: absent states gone, branches that aren't taken cut off.
 
     Raises `Unknown` where it isn't decided whether a state exists.
     """
     rule = system.settled
-
-    def cut(expr: Expr) -> Expr:
-        return substitute(prune(_folded(expr), case.facts), case.values)
-
     states = []
     for state in rule.states:
         exists = True if state.when is None else _decided(state, case.facts)
         if exists:
-            states.append(replace(state, when=None, init=cut(state.init)))
+            states.append(replace(state, when=None, init=cut(state.init, case)))
     kept = {rule.parameter.name, *(state.name for state in states)}
     equations = [e for e in rule.equations if e.target.role is not Role.NEW or e.target.name in kept]
     return replace(
-        rule, states=tuple(states), equations=tuple(replace(e, value=cut(e.value)) for e in equations), hypers=()
+        rule, states=tuple(states), equations=tuple(replace(e, value=cut(e.value, case)) for e in equations), hypers=()
     )
 
 
@@ -178,11 +212,12 @@ def _decided(state: State, facts: Facts) -> bool:
 
 
 def _folded(expr: Expr) -> Expr:
-    """Return an expression with conditions that read nothing decided."""
+    """Return an expression with conditions that read nothing decided, where that isn't a matter of rounding."""
     parts = tuple(_folded(part) for part in ir.operands(expr))
     expr = ir.rebuild(expr, parts)
     if isinstance(expr, ir.Apply) and ir.kind(expr) is Kind.BOOLEAN and not symbols_read(expr):
-        return ir.Truth(bool(constant(expr, {})))
+        with suppress(Doubtful):
+            return ir.Truth(bool(constant(expr, {}, Twofold())))
     return expr
 
 

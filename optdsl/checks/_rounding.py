@@ -126,7 +126,7 @@ def _confirmed(
         culprit = blame(rule, target, index, step, hypers, arithmetic)
         if culprit.span == suspect.operation.span:
             shown = tuple(float(str(gradient)) for gradient in sequence)
-            return Failure(Trouble.NEGATIVE, culprit, steps, 1.0, shown, setting)
+            return Failure(Trouble.NEGATIVE, culprit, steps, (1.0,), shown, setting)
     return None
 
 

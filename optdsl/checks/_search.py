@@ -48,12 +48,15 @@ SEQUENCES = _sequences()
 
 @dataclass(frozen=True)
 class Failure:
-    """An operation without a finite value, and the run that led to it."""
+    """An operation without a finite value, and the run that led to it.
+
+    `start` is the parameter at first: the whole tensor where its elements see one another, else the one that fails.
+    """
 
     trouble: Trouble
     culprit: Culprit
     t: int
-    start: float
+    start: tuple[float, ...]
     gradients: tuple[float, ...]
     setting: Mapping[str, bool | float]
 
@@ -97,6 +100,7 @@ def _failing(
     """Yield what fails in one run, each operation at its first failure."""
     arithmetic = Arrays(np.float64)
     failed: set[tuple[Symbol, int]] = set()
+    together = mixes_elements(rule)
     left = _MOST_BLAMED_IN_ALL
     for step in _trial.steps(rule, hypers, start, sequences, arithmetic):
         stop = max(0, left - _MOST_BLAMED)
@@ -110,7 +114,8 @@ def _failing(
             culprit = blame(rule, target, index, step, hypers, arithmetic)
             if culprit.trouble is not None:
                 gradients = tuple(float(row[index]) for row in sequences[: step.t])
-                yield Failure(culprit.trouble, culprit, step.t, float(start[index]), gradients, setting)
+                first = tuple(float(value) for value in (start if together else start[index : index + 1]))
+                yield Failure(culprit.trouble, culprit, step.t, first, gradients, setting)
 
 
 def _first_bad_step(rule: Rule, hypers: Mapping[str, Any], suspects: list[Suspect]) -> int:

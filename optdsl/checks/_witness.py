@@ -37,7 +37,9 @@ def _start(rule: Rule, failure: Failure) -> str:
     starts = [state for state in rule.states if state.symbol in read and rule.parameter in symbols(state.init)]
     if rule.parameter not in read and not starts:
         return ""
-    return f", {rule.parameter.name} = {failure.start:g}" + (" at first" if failure.t > 1 else "")
+    values = [f"{value:g}" for value in failure.start]
+    shown = values[0] if len(values) == 1 else f"({', '.join(values)})"
+    return f", {rule.parameter.name} = {shown}" + (" at first" if failure.t > 1 else "")
 
 
 def _gradients(rule: Rule, failure: Failure) -> str:

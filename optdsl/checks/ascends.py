@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from optdsl.checks import _trial
@@ -39,10 +39,14 @@ class Ascends(Problem):
     after: float
     setting: str
     always: bool
+    one_sided: bool
 
     @property
     def message(self) -> str:
-        scope = ", whatever the hyperparameters" if self.always else ""
+        other = " other" if self.setting else ""
+        scope = f", whatever the{other} hyperparameters" if self.always else ""
+        if self.one_sided:
+            scope = f" where it is {'above' if self.g > 0 else 'below'} 0"
         return f"the rule climbs: `{self.parameter}` moves along the gradient{scope}"
 
     @property
@@ -52,11 +56,16 @@ class Ascends(Problem):
 
     @property
     def help(self) -> str:
-        return f"subtract the step: `{self.parameter}' = {self.parameter} - ...`"
+        if self.one_sided:
+            return f"let the step follow the sign of `{self.gradient}`, so that `{self.parameter}` moves against it"
+        return f"turn the sign of the step, so that `{self.parameter}` moves against `{self.gradient}`"
 
 
 def check(rule: Rule) -> Iterator[Problem]:
-    """Yield a finding where the first move goes up the gradient, at the defaults or with truth values set otherwise."""
+    """Yield a finding where the first move goes up the gradient, at the defaults or with truth values set otherwise.
+
+    One that makes the same step under g and -g has lost the sign on the way, and climbs for one of them.
+    """
     for setting in _trial.settings(rule, _held(rule)):
         for start in _STARTS:
             moved = [_moved(rule, setting, start, size * side) for size in _SIZES for side in (1, -1)]
@@ -68,6 +77,11 @@ def check(rule: Rule) -> Iterator[Problem]:
                 continue
             if all(climbing) and _algebra_agrees(rule, setting, start, first.t) is not False:
                 yield _finding(rule, setting, start, first)
+                return
+            steps = [step for step in moved if step is not None]
+            if start == 0 and all(_delta(up) == _delta(down) for up, down in zip(steps[::2], steps[1::2], strict=True)):
+                wrong = next(step for step in steps if (_delta(step) > 0) is (step.g[0] > 0))
+                yield replace(_finding(rule, setting, start, wrong), always=False, one_sided=True)
                 return
             break
 
@@ -109,6 +123,7 @@ def _finding(rule: Rule, setting: Mapping[str, bool], start: float, step: _trial
         span=rule.equation(new_parameter(rule)).span or (0, 0), parameter=rule.parameter.name,
         gradient=rule.gradient.name, t=step.t, g=step.g[0], before=step.x[0], after=step.outcome.parameter[0],
         setting=_trial.shown(rule, setting), always=is_nonnegative(move, rule, [rule.gradient]) is True,
+        one_sided=False,
     )  # fmt: skip
 
 

@@ -24,8 +24,8 @@ from optdsl.ir.nodes import Kind, Rule, Symbol
 _WORDS = {
     Use.RATE: ("the learning rate", "a negative one would climb"),
     Use.DECAY: ("a decay", "at {far} the state would grow without bound"),
-    Use.DENOMINATOR: ("part of a denominator", "a negative one could make it 0"),
-    Use.ROOT: ("under a root or a logarithm", "a negative one could make it NaN"),
+    Use.DENOMINATOR: ("part of a denominator", "another value could make it 0"),
+    Use.ROOT: ("under a root or a logarithm", "another value could make it NaN"),
 }
 _POSITIVE = Interval(0.0, float("inf"), True, False)
 _DECAY = Interval(0.0, 1.0, True, False)

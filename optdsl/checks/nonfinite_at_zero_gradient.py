@@ -48,7 +48,8 @@ class NonfiniteAtZeroGradient(Problem):
     def label(self) -> str:
         number = f", in {self.number}" if self.number else ""
         place = f" in {self.place}" if self.place else ""
-        scope = ", whatever the hyperparameters" if self.always else ""
+        other = " other" if self.setting else ""
+        scope = f", whatever the{other} hyperparameters" if self.always else ""
         where = f"at t = {self.t}, {self.gradient} = 0{self.start}{self.setting}{number}"
         return f"{where}: {self.operation}{place}{scope}"
 

@@ -1,71 +1,25 @@
-"""From equations without order to assignments in order, split into as few passes over the elements as can be."""
+"""From assignments in order to a kernel, split into as few passes over the elements as can be."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 
 from optdsl.ir import nodes as ir
 from optdsl.ir.kernel import Kernel, Let, Phase, symbols
 from optdsl.ir.nodes import Expr, Rate, Ref, Role, Rule, Symbol
-from optdsl.ir.powers import expand
-
-Rewrite = Callable[[Expr], Expr]
+from optdsl.passes.order import ordered
 
 
-def schedule(rule: Rule, variant: int, source: Rule, rewrite: Rewrite) -> Kernel:
-    """Return the kernel of a specialised rule.
+def schedule(rule: Rule, variant: int, source: Rule, lets: list[Let] | None = None) -> Kernel:
+    """Return the kernel of a specialised rule, by its own equations or by `lets` that took their place.
 
-    `source` is the whole rule, whose equation numbers the kernel quotes. `rewrite` is applied to each element
-    expression after intermediates that are read once have been put where they are read.
+    `source` is the whole rule, whose equation numbers the kernel quotes.
     """
-    lets = _inlined(_ordered(rule, source))
-    while True:
-        rewritten = _inlined([_rewritten(let, rewrite) for let in lets])
-        if rewritten == lets:
-            return _phases(rule, variant, source, _readers_first(_shared(_hoisted(lets))))
-        lets = rewritten
-
-
-def _ordered(rule: Rule, source: Rule) -> list[Let]:
-    """Return the equations so that each reads only those before it; ties keep the author's order."""
-    numbers = {equation.target: index for index, equation in enumerate(source.equations)}
-    values = {equation.target: expand(equation.value) for equation in rule.equations}
-    graph = {
-        target: sorted({s for s in symbols(value) if s in values}, key=lambda s: numbers[s])
-        for target, value in values.items()
-    }
-    order = TopologicalSorter(graph).static_order()
-    return [Let(target, values[target], (numbers[target],)) for target in order]
-
-
-def _inlined(lets: list[Let]) -> list[Let]:
-    """Put element intermediates that are read once where they are read."""
-    uses = Counter(symbol for let in lets for symbol in symbols(let.value))
-    inlined: dict[Symbol, Let] = {}
-    result = []
-    for let in lets:
-        sources = {s for s in symbols(let.value) if s in inlined}
-        numbers = sorted({n for s in sources for n in inlined[s].equations} | set(let.equations))
-        let = Let(let.symbol, _substitute(let.value, inlined), tuple(numbers))
-        local = let.symbol.role is Role.LOCAL and let.symbol.rate is Rate.ELEMENT
-        if local and (uses[let.symbol] == 1 or isinstance(let.value, Ref)):
-            inlined[let.symbol] = let
-        else:
-            result.append(let)
-    return result
-
-
-def _substitute(expr: Expr, inlined: dict[Symbol, Let]) -> Expr:
-    if isinstance(expr, Ref) and expr.symbol in inlined:
-        return inlined[expr.symbol].value
-    return ir.rebuild(expr, tuple(_substitute(part, inlined) for part in ir.operands(expr)))
-
-
-def _rewritten(let: Let, rewrite: Rewrite) -> Let:
-    return replace(let, value=rewrite(let.value)) if let.symbol.rate is Rate.ELEMENT else let
+    lets = ordered(rule, source) if lets is None else lets
+    return _phases(rule, variant, source, _readers_first(_shared(_hoisted(lets))))
 
 
 def _hoisted(lets: list[Let]) -> list[Let]:

@@ -1,9 +1,10 @@
 """Cheaper forms of element expressions, equal over the reals.
 
-What is proposed here is only ever taken where it lowers the cost, and the finished kernel is validated against the
-equations as written before it is used (`validate.py`). Rewrites:
+What is proposed here is only ever taken where it lowers the cost and passes validation (`improve.py`). Rewrites:
 
-- scalar factors of a product are gathered into one, so that `lr*(m/(1 - beta1^t))` costs one multiplication;
+- what a literal 0 or 1 makes idle is left out;
+- scalar factors of a product are gathered into one, so that `lr*(m/(1 - beta1^t))` costs one multiplication; where the
+  product is of a sum whose terms have factors already, theirs take it up;
 - a division by a scalar becomes a multiplication by its reciprocal;
 - a scalar factor under a root, or common to a sum in a denominator, moves out to the other factors:
   `m/(sqrt(v/c) + eps)` is `sqrt(c)*m/(sqrt(v) + sqrt(c)*eps)`;
@@ -12,20 +13,26 @@ equations as written before it is used (`validate.py`). Rewrites:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 from optdsl.ir import nodes as ir
 from optdsl.ir.nodes import Apply, Expr, Op, Rate, number
-from optdsl.passes.cost import cost
+from optdsl.passes.cost import cheaper, cost
 
-ONE = number(1)
+ZERO, ONE = number(0), number(1)
 MINUS_ONE = Apply(Op.NEG, (ONE,))
 
+ALGEBRAIC = frozenset({Op.NEG, Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.SQRT, Op.POW, Op.ABS, Op.SIGN, Op.EXP, Op.LOG})
+"""Operations that rewrites look into; the arguments of any other are expressions of their own."""
 
 Positive = Callable[[Expr], bool]
 """Says whether a scalar is positive and finite all over the declared domain."""
+
+
+def algebraic(expr: Expr) -> bool:
+    """Return whether an expression is an element operation that rewrites look into."""
+    return isinstance(expr, Apply) and expr.op in ALGEBRAIC and ir.rate(expr) is Rate.ELEMENT
 
 
 def simplify(expr: Expr, positive: Positive) -> Expr:
@@ -33,15 +40,45 @@ def simplify(expr: Expr, positive: Positive) -> Expr:
 
     A scalar is only moved across a root or out of a denominator where `positive` says that it may be.
     """
-    expr = ir.rebuild(expr, tuple(simplify(part, positive) for part in ir.operands(expr)))
-    if ir.rate(expr) is not Rate.ELEMENT or not isinstance(expr, Apply):
-        return expr
-    rewrites: tuple[Callable[[Expr], Expr], ...] = (_gather, partial(_normalise, positive=positive), _join_quotients)
-    for rewrite in rewrites:
-        candidate = rewrite(expr)
-        if cost([candidate]) < cost([expr]):
-            expr = candidate
+    while (simpler := _simpler(expr, positive)) != expr:
+        expr = simpler
     return expr
+
+
+def _simpler(expr: Expr, positive: Positive) -> Expr:
+    if not algebraic(expr):
+        return expr
+    expr = without_idle(ir.rebuild(expr, tuple(_simpler(part, positive) for part in ir.operands(expr))))
+    own = cost([expr])
+    for rewrite in (_gather, _normalise, _join_quotients):
+        for candidate in rewrite(expr, positive) if algebraic(expr) else ():
+            if candidate != expr and cheaper(found := cost([candidate]), own):
+                expr, own = candidate, found
+    return expr
+
+
+def without_idle(expr: Expr) -> Expr:
+    """Leave out what a literal 0 or 1 makes idle, in scalars too."""
+    if isinstance(expr, Apply) and ir.rate(expr) is not Rate.ELEMENT:
+        expr = ir.rebuild(expr, tuple(without_idle(part) for part in expr.args))
+    match expr:
+        case Apply(Op.ADD, (left, right)):
+            return right if _idle(left) == ZERO else left if _idle(right) == ZERO else expr
+        case Apply(Op.SUB, (left, right)):
+            negated = Apply(Op.NEG, (right,)) if _idle(left) == ZERO else expr
+            return left if _idle(right) == ZERO else negated
+        case Apply(Op.MUL, (left, right)) if ZERO in (_idle(left), _idle(right)):
+            return ZERO
+        case Apply(Op.MUL, (left, right)):
+            return right if left == ONE else left if right == ONE else expr
+        case Apply(Op.DIV, (left, right)):
+            return ZERO if _idle(left) == ZERO else left if right == ONE else expr
+    return expr
+
+
+def _idle(expr: Expr) -> Expr:
+    """Return a scalar without what is idle in it; elements have been looked at before."""
+    return expr if ir.rate(expr) is Rate.ELEMENT else without_idle(expr)
 
 
 @dataclass(frozen=True)
@@ -64,7 +101,10 @@ class _Product:
 
     def coefficient(self) -> Expr:
         """Return the scalar part as one expression."""
-        return _quotient(_multiply(self.scalars), _multiply(self.scalar_divisors))
+        parts = self.scalars + self.scalar_divisors
+        over, under = (tuple(p for p in side if p != MINUS_ONE) for side in (self.scalars, self.scalar_divisors))
+        result = _quotient(_multiply(over), _multiply(under))
+        return Apply(Op.NEG, (result,)) if parts.count(MINUS_ONE) % 2 else result
 
     def build(self) -> Expr:
         """Return the product as an expression: the coefficient first, then element factors, then divisions."""
@@ -102,12 +142,27 @@ def _product(expr: Expr) -> _Product:
     return _Product(elements=(expr,)) if ir.rate(expr) is Rate.ELEMENT else _Product(scalars=(expr,))
 
 
-def _gather(expr: Expr) -> Expr:
-    """Gather the scalar factors of a product into one."""
-    return _product(expr).build()
+def _gather(expr: Expr, positive: Positive) -> Iterator[Expr]:
+    """Gather the scalar factors of a product into one, or into those of the terms of a sum."""
+    product = _product(expr)
+    yield product.build()
+    yield _distributed(product).build()
 
 
-def _normalise(expr: Expr, positive: Positive) -> Expr:
+def _distributed(product: _Product) -> _Product:
+    """Return a product with its scalars moved into the terms of the first factor, where that is a sum."""
+    if not product.elements or product.coefficient() == ONE:
+        return product
+    terms = _terms(product.elements[0])
+    scalars = replace(product, elements=(), divisors=())
+    total: Expr | None = None
+    for sign, term in terms:
+        total = _plus(total, sign, scalars.times(_product(term)).build())
+    assert total is not None
+    return replace(product, scalars=(), scalar_divisors=(), elements=(total, *product.elements[1:]))
+
+
+def _normalise(expr: Expr, positive: Positive) -> Iterator[Expr]:
     """Make the leading coefficient of each divisor 1, moving it into the coefficient of the whole product."""
     product = _product(expr)
     moved, divisors = _Product(), []
@@ -115,7 +170,9 @@ def _normalise(expr: Expr, positive: Positive) -> Expr:
         factor, rest = _leading(divisor, positive)
         moved = moved.times(factor)
         divisors.append(rest)
-    return replace(product, divisors=tuple(divisors)).times(moved.inverse()).build()
+    normal = replace(product, divisors=tuple(divisors)).times(moved.inverse())
+    yield normal.build()
+    yield _distributed(normal).build()
 
 
 def _leading(expr: Expr, positive: Positive) -> tuple[_Product, Expr]:
@@ -160,7 +217,7 @@ def _terms(expr: Expr, sign: int = 1) -> list[tuple[int, Expr]]:
             return [(sign, expr)]
 
 
-def _join_quotients(expr: Expr) -> Expr:
+def _join_quotients(expr: Expr, positive: Positive) -> Iterator[Expr]:
     """Add quotients of one denominator before dividing."""
     groups: dict[tuple[Expr, ...], list[tuple[int, _Product]]] = {}
     order: list[tuple[int, Expr, tuple[Expr, ...]]] = []
@@ -176,7 +233,7 @@ def _join_quotients(expr: Expr) -> Expr:
             sign, term = _joined(groups[divisors], divisors)
         result = _plus(result, sign, term)
     assert result is not None
-    return result
+    yield result
 
 
 def _joined(group: list[tuple[int, _Product]], divisors: tuple[Expr, ...]) -> tuple[int, Expr]:

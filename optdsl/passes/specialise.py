@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from math import isfinite
 
 from optdsl.ir import nodes as ir
 from optdsl.ir.facts import Facts, prune, with_conditions_written_out
@@ -24,9 +26,7 @@ def specialise(rule: ir.Rule) -> dict[int, ir.Rule]:
     rule = with_conditions_written_out(rule)
     variants = {}
     for key in range(1 << len(asked)):
-        facts = Facts.declared(rule.hypers)
-        for bit, condition in enumerate(asked):
-            facts = facts.assume(condition, bool(key >> bit & 1))
+        facts = _facts(rule, asked, key)
         truths = [facts.decide(condition) for condition in asked]
         if facts.contradictory or any(
             truth is not None and truth != bool(key >> bit & 1) for bit, truth in enumerate(truths)
@@ -35,6 +35,25 @@ def specialise(rule: ir.Rule) -> dict[int, ir.Rule]:
         states = tuple(s for s in rule.states if s.when is None or key >> asked.index(s.when) & 1)
         variants[key] = _reachable(replace(rule, states=states), facts)
     return variants
+
+
+def _facts(rule: ir.Rule, asked: tuple[ir.Expr, ...], key: int) -> Facts:
+    """Return what is known of the hyperparameters in a variant."""
+    facts = Facts.declared(rule.hypers)
+    for bit, condition in enumerate(asked):
+        facts = facts.assume(condition, bool(key >> bit & 1))
+    return facts
+
+
+def fixed(rule: ir.Rule, key: int) -> dict[ir.Symbol, ir.Number]:
+    """Return the hyperparameters that can have only one value in a variant of a rule, and their values."""
+    ranges = _facts(rule, conditions(rule), key).ranges
+    values = {}
+    for hyper in rule.hypers:
+        interval = ranges[hyper.symbol.name].interval if hyper.symbol.name in ranges else None
+        if interval is not None and interval.low == interval.high and isfinite(interval.low):
+            values[hyper.symbol] = ir.number(Fraction(interval.low))
+    return values
 
 
 def _reachable(rule: ir.Rule, facts: Facts) -> ir.Rule:

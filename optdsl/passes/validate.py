@@ -1,214 +1,199 @@
-"""Checking a simplified kernel against the equations as written, before it is used.
+"""Checking a rewritten expression against the author's form, before it is used.
 
-Both are evaluated at the same points of the declared domain: the equations in 50-digit arithmetic, the kernel in 50
-digits (the algebra must be right) and in float64 (rounding must not get worse, and finite must stay finite). The bound
-on the error is 4·ops·u·Σ|terms|, where the terms are those of the equations as written.
+Both are evaluated at the same points of the declared domain: in 50 digits (the algebra must be right), and as targets
+compute, in float32 and float64 (rounding must not get worse, and finite must stay finite). The bound on the error is
+4·ops·u·Σ|terms|, of the operations and terms of the author's form. At many more points, at which floats overflow or
+underflow, the two are compared as targets compute them only.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-import random
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cache
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from optdsl.ir import nodes as ir
-from optdsl.ir.arithmetic import Digits, Floats, Lists
-from optdsl.ir.evaluate import constant, defaults, evaluate, initial_states, step
-from optdsl.ir.kernel import Kernel, run, symbols
-from optdsl.ir.nodes import Expr, Op, Role, Rule
+from optdsl.ir.nodes import Expr, Kind, Rate, Role
+from optdsl.passes.columns import FloatColumns, Points, Settings
+from optdsl.passes.decimals import CONTEXT, DecimalColumns
+from optdsl.passes.domain import reads
+from optdsl.passes.points import extreme_points_for, points_for
+from optdsl.passes.sizes import Sizes
 
-UNIT = 2.0**-53
-POINTS = 4
-"""Random settings of the hyperparameters at which a kernel is compared."""
-STEPS = (1, 2, 1000)
-"""Step numbers at which it is compared, one after the other."""
-PARAMETERS = (0.75, -1.5, 3e-4, 0.0, 20.0)
-GRADIENTS = (-0.3, 2.0, 1e-6, 0.5, 0.0)
-
-
-@cache
-def _digits() -> Digits:
-    return Digits(50)
+SAME = 1e-40
+"""The share of Σ|terms| by which 50-digit results of one function may differ."""
+SUSPECTS = 24
+"""Points at which floats of both forms are compared with 50 digits, of those at which they are apart."""
+FINITE, FUNCTION, EXACT = "is no longer finite", "is another function", "is less exact"
 
 
-def hyper_values(hyper: ir.Hyper, default: float) -> list[float]:
-    """Return values of a hyperparameter to try: its default, the ends it may take, values inside."""
-    if hyper.symbol.kind is ir.Kind.BOOLEAN:
-        return [False, True]
-    interval = hyper.interval
-    if interval is None:
-        return [default, 0.0, 0.5]
-    inside = [value for value in (0.0, 1e-3, 0.1, 0.5, 0.9, 0.999, 2.0) if value in interval]
-    return list(dict.fromkeys([default, *_ends(hyper), *inside]))
+class Trial:
+    """An expression as the author wrote it, to compare rewritten forms with. What it evaluates is kept between them."""
 
+    def __init__(self, written: Expr, settings: Settings) -> None:
+        self.written, self.settings = written, settings
+        self.operations = 1 + _operations(written, settings)
+        self.points = points_for(written, settings, self.operations)
+        self.digits = DecimalColumns(self.points)
+        self.arithmetics = _arithmetics(self, self.points)
 
-def _ends(hyper: ir.Hyper) -> list[float]:
-    """Return the ends of a hyperparameter's interval that it may take."""
-    interval = hyper.interval
-    if interval is None:
-        return []
-    return [end for end in (interval.low, interval.high) if math.isfinite(end) and end in interval]
+    def differs(self, form: Expr, read: bool = True) -> str:
+        """Return "" where a form agrees with the author's, else what differs and where.
 
-
-class Domain:
-    """The declared domain of a rule, as points to try."""
-
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-        self.defaults = defaults(rule)
-        self.values = {h.symbol.name: hyper_values(h, self.defaults[h.symbol.name]) for h in rule.hypers}
-        self.ends = {h.symbol.name: _ends(h) for h in rule.hypers}
-        self.locals = {e.target: e.value for e in rule.equations if e.target.role is Role.LOCAL}
-
-    def points(self, conditions: tuple[Expr, ...], variant: int) -> Iterator[dict[str, float]]:
-        """Yield settings for which exactly the conditions of a variant hold.
-
-        First the defaults, then each hyperparameter by itself at the ends of its interval, then random settings.
+        `read` says whether others read the value: for them, infinity may be as good as a number, but NaN isn't.
         """
-        chance = random.Random(0)
-        drawn = ({name: chance.choice(values) for name, values in self.values.items()} for _ in range(400))
-        special = ({**self.defaults, name: end} for name, ends in self.ends.items() for end in ends)
-        found = 0
-        for setting in itertools.chain([self.defaults], special, drawn):
-            held = sum(bool(constant(condition, setting)) << bit for bit, condition in enumerate(conditions))
-            if held == variant:
-                found += 1
-                yield setting
-            if found >= POINTS + sum(len(ends) for ends in self.ends.values()):
-                return
+        for one, wrong, what in self._differences(form, read):
+            for row in np.flatnonzero(wrong & one.held):
+                return f"{what} at {self._where(one.points, int(row))}"
+        return ""
 
-    def positive(self, expr: Expr) -> bool:
-        """Return whether a scalar is positive and finite wherever it was tried, the ends of the intervals included."""
-        read = sorted(set(symbols(expr)), key=lambda symbol: symbol.name)
-        expanded = [symbol for symbol in read if symbol in self.locals]
-        if any(symbol.role not in (Role.HYPER, Role.STEP, Role.LOCAL) for symbol in read) or expanded:
-            return False
-        names = [symbol.name for symbol in read if symbol.role is Role.HYPER]
-        grid = list(itertools.islice(itertools.product(*(self.values[name] for name in names)), 600))
-        for setting, t in itertools.product(grid, (1, 2, 7, 10**6)):
-            values = dict(zip(names, setting, strict=True))
-            value = evaluate(expr, lambda s, v=values, t=t: float(t) if s.role is Role.STEP else v[s.name], Floats(), 1)  # type: ignore[misc]  # fmt: skip
-            if not (math.isfinite(value) and value > 1e-300):
-                return False
-        return True
+    @cached_property
+    def extremes(self) -> list[_Arithmetic]:
+        """The author's form at numbers that are too large or too small for it."""
+        return _arithmetics(self, extreme_points_for(self.written, self.settings))
 
+    def _differences(self, form: Expr, read: bool) -> Iterator[tuple[_Arithmetic, npt.NDArray[np.bool_], str]]:
+        """Yield where a form differs, and in what."""
+        if ir.kind(form) is Kind.BOOLEAN:
+            yield from ((one, one.floats.of(form) != one.before, FUNCTION) for one in self.arithmetics)
+            return
+        for one in self.arithmetics:
+            yield one, one.overflows(form, read), FINITE
+        yield self.arithmetics[0], self._another_function(form), FUNCTION
+        for one in self.arithmetics:
+            yield one, one.errs(form, self.rounded), EXACT
+        for one in self.extremes:
+            yield one, one.overflows(form, read), FINITE
+        for one in self.extremes:
+            yield one, one.errs(form, self._rounded_at(one.points, one.parts(form) & one.held)), EXACT
 
-@dataclass(frozen=True)
-class Term:
-    """A number with the sum of the magnitudes it was added up from."""
+    def _rounded_at(self, points: Points, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Return what the author's form is in 50 digits at some rows, spread over those given, and NaN elsewhere."""
+        reference = np.full(rows.size, np.nan)
+        found = np.flatnonzero(rows)
+        found = found[:: 1 + found.size // SUSPECTS]
+        if found.size:
+            given = {symbol: column[found] for symbol, column in points.given.items()}
+            digits = DecimalColumns(Points(self.settings, given, points.rows[found])).of(self.written)
+            reference[found] = [float(value) for value in digits]
+        return reference
 
-    value: Any
-    size: Any
+    def _another_function(self, form: Expr) -> npt.NDArray[np.bool_]:
+        """Return the rows at which a form differs in 50 digits."""
+        size = self.arithmetics[0].size
+        wrong = np.zeros(len(self.reference), bool)
+        for row, (before, digits) in enumerate(zip(self.reference, self.digits.of(form), strict=True)):
+            if before.is_finite() and before != digits:
+                difference = float(CONTEXT.subtract(digits, before).copy_abs())
+                # Written so that a NaN counts as a difference.
+                wrong[row] = not difference <= SAME * (size[row] + 1e-300)
+        return wrong
 
+    @cached_property
+    def reference(self) -> list[Any]:
+        """The values of the author's form in 50 digits."""
+        column: list[Any] = self.digits.of(self.written)
+        return column
 
-class Terms(Lists):
-    """50-digit arithmetic that carries, beside each value, the Σ|terms| by which its rounding error is judged."""
+    @cached_property
+    def rounded(self) -> npt.NDArray[np.float64]:
+        """The same in float64."""
+        return np.array([float(value) for value in self.reference])
 
-    def __init__(self) -> None:
-        self.digits = _digits()
-
-    def literal(self, value: Fraction | float) -> Term:
-        number = self.digits.literal(value)
-        return Term(number, abs(number))
-
-    def scalar(self, op: Op, args: tuple[Any, ...]) -> Any:
-        values = tuple(arg.value if isinstance(arg, Term) else arg for arg in args)
-        result = self.digits.scalar(op, values)
-        if isinstance(result, bool):
-            return result
-        sizes = [arg.size for arg in args]
-        return Term(result, self._size(op, result, values, sizes))
-
-    def _size(self, op: Op, result: Any, values: tuple[Any, ...], sizes: list[Any]) -> Any:
-        match op:
-            case Op.ADD | Op.SUB:
-                return sizes[0] + sizes[1]
-            case Op.MIN | Op.MAX:
-                return max(sizes)
-            case Op.NEG | Op.ABS:
-                return sizes[0]
-            case Op.MUL:
-                return sizes[0] * sizes[1]
-        # For other operations the relative sizes of the arguments add up to that of the result.
-        relative = sum((size / abs(value) if value != 0 else 1) for size, value in zip(sizes, values, strict=True))
-        return abs(result) * max(relative, 1)
-
-
-def validate(kernel: Kernel, domain: Domain, conditions: tuple[Expr, ...]) -> str:
-    """Return "" where a kernel agrees with the equations as written, else what differs."""
-    rule = kernel.rule
-    operations = sum(_operations(let.value) for let in kernel.lets()) + 1
-    for setting, t in zip(domain.points(conditions, kernel.variant), itertools.cycle(STEPS)):
-        difference = _compare(kernel, rule, setting, t, operations)
-        if difference:
-            shown = ", ".join(f"{name} = {value:g}" for name, value in setting.items())
-            return f"{difference} at t = {t}, {shown}"
-    return ""
+    def _where(self, points: Points, row: int) -> str:
+        """Return the hyperparameters, step number and elements of a row, in words."""
+        shown = []
+        for symbol in reads(self.written, self.settings.definitions):
+            element = symbol.rate is Rate.ELEMENT
+            value = points.given[symbol][row] if element else self.settings.given[symbol][points.rows[row]]
+            name = f"{symbol.name}'" if symbol.role is Role.NEW else symbol.name.replace(".", "")
+            shown.append(f"{name} = {str(bool(value)).lower() if symbol.kind is Kind.BOOLEAN else f'{value:g}'}")
+        return ", ".join(shown) or "any point"
 
 
-def _compare(kernel: Kernel, rule: Rule, setting: Mapping[str, Any], t: int, operations: int) -> str:
-    exact, terms, floats = _digits(), Terms(), Floats()
-    x, g = list(PARAMETERS), list(GRADIENTS)
-    states = initial_states(rule, floats, setting, x)
-    if t > 1:  # somewhere on the way, not at the start
-        states = {
-            name: [abs(s) + 0.1 + 0.3 * i for i, s in enumerate(value)] if isinstance(value, list) else value
-            for name, value in states.items()
-        }
-    wide = (
-        _mapped(setting, exact.literal),
-        _mapped(x, exact.literal),
-        _mapped(g, exact.literal),
-        _mapped(states, exact.literal),
-    )
-    term = (
-        _mapped(setting, terms.literal),
-        _mapped(x, terms.literal),
-        _mapped(g, terms.literal),
-        _mapped(states, terms.literal),
-    )
-    written = step(rule, terms, *term, t)
-    algebra = run(kernel, exact, *wide, t)
-    rounded = run(kernel, floats, setting, x, g, states, t)
-    plain = step(rule, floats, setting, x, g, states, t)
-    pairs = [(rule.parameter.name, written.parameter, algebra[0], rounded[0], plain.parameter)]
-    pairs += [(name, written.states[name], algebra[1][name], rounded[1][name], plain.states[name]) for name in states]
-    for name, as_written, in_digits, in_floats, as_rounded in pairs:
-        rows = zip(
-            *(v if isinstance(v, list) else [v] for v in (as_written, in_digits, in_floats, as_rounded)), strict=True
-        )
-        for reference, digits, value, before in rows:
-            reason = _differs(reference, digits, value, before, operations)
-            if reason:
-                return f"{name}' {reason}"
-    return ""
+class _Arithmetic:
+    """The author's form at some points, in one element type; `wide` are the same points in float64."""
+
+    def __init__(self, trial: Trial, points: Points, dtype: Any, wide: FloatColumns | None) -> None:
+        self.trial, self.points, self.dtype = trial, points, dtype
+        self.floats = FloatColumns(points, dtype)
+        self.wide = wide or self.floats
+
+    @cached_property
+    def before(self) -> npt.NDArray[Any]:
+        """The values of the author's form."""
+        column: npt.NDArray[Any] = self.floats.of(self.trial.written)
+        return column
+
+    @cached_property
+    def held(self) -> npt.NDArray[np.bool_]:
+        """The rows whose elements this type holds exactly."""
+        held = np.ones(self.points.rows.size, bool)
+        for symbol, column in self.points.given.items():
+            if symbol.kind is Kind.NUMBER:
+                with np.errstate(all="ignore"):
+                    held &= column.astype(self.dtype) == column
+        return held
+
+    @cached_property
+    def size(self) -> npt.NDArray[np.float64]:
+        """The Σ|terms| of the author's form."""
+        size: npt.NDArray[np.float64] = Sizes(self.wide, self.dtype).of(self.trial.written)
+        return size
+
+    @cached_property
+    def bound(self) -> npt.NDArray[np.float64]:
+        """The largest error a form may have."""
+        unit = float(np.finfo(self.dtype).eps) / 2
+        with np.errstate(all="ignore"):
+            return 4 * self.trial.operations * unit * self.size
+
+    def overflows(self, form: Expr, read: bool) -> npt.NDArray[np.bool_]:
+        """Return the rows at which a form is not finite where the author's is, or NaN where that is infinite."""
+        after = self.floats.of(form)
+        infinite: npt.NDArray[np.bool_] = np.isinf(self.before) & np.isnan(after) & read
+        lost: npt.NDArray[np.bool_] = np.isfinite(self.before) & ~np.isfinite(after)
+        return lost | infinite
+
+    def errs(self, form: Expr, reference: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Return the rows at which the error of a form is too large.
+
+        Where the author's is too, by as much more as that: there, rounding has tipped a sign or a comparison.
+        """
+        with np.errstate(all="ignore"):
+            error = np.abs(self.floats.of(form).astype(np.float64) - reference)
+            own = np.abs(self.before.astype(np.float64) - reference)
+            allowed = np.where(own > self.bound, self.bound + own, self.bound)
+        wrong: npt.NDArray[np.bool_] = np.isfinite(self.before) & np.isfinite(reference) & ~(error <= allowed)
+        return wrong
+
+    def parts(self, form: Expr) -> npt.NDArray[np.bool_]:
+        """Return the rows at which a form is so far from the author's that one of them errs too much."""
+        with np.errstate(all="ignore"):
+            apart = np.abs(self.floats.of(form).astype(np.float64) - self.before)
+        wrong: npt.NDArray[np.bool_] = np.isfinite(self.before) & ~(apart <= 2 * self.bound)
+        return wrong
 
 
-def _differs(reference: Term, digits: Any, value: float, before: float, operations: int) -> str:
-    if not math.isfinite(before):
-        return ""  # the author's form isn't finite here either
-    if not math.isfinite(value):
-        return "is no longer finite"
-    # Written so that a NaN counts as a difference.
-    if not abs(digits - reference.value) <= 1e-40 * (reference.size + 1e-300):
-        return "is another function"
-    if not abs(value - reference.value) <= 4 * operations * UNIT * reference.size + 5e-324:
-        return "is less exact"
-    return ""
+def _arithmetics(trial: Trial, points: Points) -> list[_Arithmetic]:
+    """Return the author's form at some points as targets compute it, in float64 and in float32."""
+    wide = _Arithmetic(trial, points, np.float64, None)
+    return [wide, _Arithmetic(trial, points, np.float32, wide.floats)]
 
 
-def _mapped(value: Any, convert: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _mapped(item, convert) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_mapped(item, convert) for item in value]
-    return value if isinstance(value, bool) else convert(float(value))
-
-
-def _operations(expr: Expr) -> int:
-    return 1 + sum(_operations(part) for part in ir.operands(expr))
+def _operations(expr: Expr, settings: Settings) -> int:
+    """Return how many distinct operations an expression and the scalars it reads have."""
+    found: set[int] = set()
+    queue = [settings.number(expr)]
+    while queue:
+        number = queue.pop()
+        part = settings.table[number]
+        if number not in found:
+            found.add(number)
+            queue += part.parts
+            if isinstance(part.expr, ir.Ref) and part.expr.symbol in settings.definitions:
+                queue.append(settings.number(settings.definitions[part.expr.symbol]))
+    return sum(bool(settings.table[number].parts) for number in found)

@@ -73,7 +73,7 @@ class Claims(Declarations):
             raise Unresolved
         if not _reads(value) and hyper.interval is not None and (number := constant(value, {})) not in hyper.interval:
             name, shown = setting.name.text, self._snippet(setting.value.span)
-            computed = "" if isinstance(setting.value, ast.Literal) else f"{number:g}"
+            computed = "" if shown == f"{number:g}" or isinstance(setting.value, ast.Literal) else f"{number:g}"
             self._report(bad.ValueOutOfRange(
                 span=setting.value.span, name=name, value=shown, computed=computed, interval=hyper.interval, place=None,
             ))  # fmt: skip

@@ -26,6 +26,10 @@ SYNONYMS = {
 }  # fmt: skip
 """Names that other languages give our functions."""
 
+PARAMETERS = ("param", "params", "parameter", "parameters", "theta", "w", "weight", "weights")
+GRADIENTS = ("grad", "grads", "gradient", "gradients", "dx")
+"""What other libraries call the two arrays of a rule."""
+
 Environment = Mapping[str, ir.Expr]
 
 
@@ -223,7 +227,9 @@ class Expressions(Names):
             )
         else:
             names = {*self.defined, *arguments, "t", "true", "false", "inf"} - self.defs.keys() - self.aliases.keys()
-            self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=closest(name, names)))
+            arrays = {**dict.fromkeys(PARAMETERS, self.parameter.name), **dict.fromkeys(GRADIENTS, self.gradient.name)}
+            near = closest(name, names) or arrays.get(name.lower())
+            self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=near))
 
     def _call(self, node: ast.Call, environment: Environment | None, where: str, arguments: Environment) -> ir.Expr:
         name = node.function.text

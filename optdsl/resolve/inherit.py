@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from optdsl import problems as bad
 from optdsl.diagnostics import Problem
+from optdsl.ir.nodes import Kind
 from optdsl.syntax import ast
 from optdsl.syntax.builder import DEEPEST
 
@@ -21,19 +22,22 @@ Entry = TypeVar("Entry")
 
 def inherit(own: ast.Rule, base: ast.Rule) -> tuple[ast.Rule, list[Problem]]:
     """Return a rule with what it takes over from its base, and what can't be taken over."""
-    if own.header is None or base.header is None:
+    header, base_header = own.header, base.header
+    if header is None or base_header is None:
         return own, []
-    taken = _taken(own, own.header, base)
+    taken = _taken(own, header, base)
     if taken:
         return replace(own, header=None), taken
-    base = _renamed(base, own.header, base.header)
+    base = _renamed(base, header, base_header)
     old = {(entry.name.text, entry.primed): entry.value for entry in base.equations}
     equations, problems = _with_base(own.equations, old)
+    other = _other_kinds(own, base)
+    hypers = [entry for entry in own.hypers if entry.name.text not in other]
     return ast.Rule(
         header=own.header,
-        doc=own.doc or base.doc,
+        doc=own.doc or f"{header.name.text}, made from {base_header.name.text}.",
         cites=list(dict.fromkeys([*own.cites, *base.cites])),
-        hypers=_in_order(_merged(base.hypers, own.hypers, lambda entry: entry.name.text, _hyper)),
+        hypers=_in_order(_merged(base.hypers, hypers, lambda entry: entry.name.text, _hyper)),
         aliases=_merged(base.aliases, own.aliases, lambda entry: entry.name.text),
         states=_merged(base.states, own.states, lambda entry: entry.name.text, _state),
         defs=_merged(base.defs, own.defs, lambda entry: entry.name.text),
@@ -42,7 +46,7 @@ def inherit(own: ast.Rule, base: ast.Rule) -> tuple[ast.Rule, list[Problem]]:
         comments=[*own.comments, *base.comments],
         update=own.update or base.update,
         broken=own.broken | base.broken,
-    ), problems
+    ), [*problems, *other.values()]
 
 
 def _names(rule: ast.Rule) -> list[tuple[ast.Name, str]]:
@@ -65,6 +69,20 @@ def _taken(own: ast.Rule, header: ast.Header, base: ast.Rule) -> list[Problem]:
         for name, what in used
         if name.text in known and known[name.text][1] != what
     ]
+
+
+def _other_kinds(own: ast.Rule, base: ast.Rule) -> dict[str, Problem]:
+    """Return a finding for each number given again as a truth value, and the other way round, by name."""
+    known = {entry.name.text: entry.default for entry in base.hypers}
+    problems: dict[str, Problem] = {}
+    for entry in own.hypers:
+        old, new = known.get(entry.name.text), entry.default
+        if isinstance(old, ast.Literal) and isinstance(new, ast.Literal):
+            kinds = [Kind.BOOLEAN if isinstance(literal.value, bool) else Kind.NUMBER for literal in (new, old)]
+            if kinds[0] is not kinds[1]:
+                wrong = bad.WrongKind(span=new.span, found=kinds[0], wanted=kinds[1], literal=True)
+                problems[entry.name.text] = wrong
+    return problems
 
 
 def _merged(

@@ -18,7 +18,7 @@ from optdsl.syntax.errors import (
     expected_words,
     without_operators,
 )
-from optdsl.syntax.explain_claims import end_of_claim, explain_claim
+from optdsl.syntax.explain_claims import FOLDERS, end_of_claim, explain_claim
 from optdsl.syntax.names import KEYWORDS
 
 
@@ -105,7 +105,13 @@ def _advice(start: str, token: Token, accepted: set[str]) -> tuple[str, str | No
         return "write `elif`", "elif"
     if text not in KEYWORDS and text.lower() in {word.lower() for word in accepted} & KEYWORDS:
         return f"write `{text.lower()}`", text.lower()
-    if token.type in ("THEN", "ELIF", "ELSE") or "THEN" in accepted or "ELSE" in accepted:
+    if token.type == "DIVIDE" and start == "rule_line":
+        return FOLDERS, None
+    if token.type == "COMMA" and start == "hyper_line" and "RPAR" in accepted:
+        return "several hyperparameters are one tuple by an alias: `alias betas = (beta1, beta2)`", None
+    if token.type in ("NUMBER", "INF", "INFINITY") and "COMMA" in accepted and "TIMES" in accepted:
+        return "write `,` between two values, or `*` between two factors", None
+    if token.type in ("IF", "THEN", "ELIF", "ELSE") or "THEN" in accepted or "ELSE" in accepted:
         return "a choice is written `if condition then a else b`", None
     if token.type in ("NAME", "NUMBER", "LPAR") and "TIMES" in accepted:
         return "write `*` between two factors", None
@@ -153,7 +159,9 @@ def _stray(place: Span, text: str, expected: str, name: bool) -> SyntaxProblem:
         )
     shown = text if text.isprintable() and not unicodedata.combining(text) else f"U+{ord(text):04X}"
     plain = unicodedata.normalize("NFKC", text)
-    if text in STRAYS:
+    if text == "|" and name:
+        replacement, advice = None, "the magnitude of `a` is written `abs(a)`"
+    elif text in STRAYS:
         ours, advice = STRAYS[text]
         replacement = ours or ("" if text == ";" else None)
     elif plain != text and plain.isascii() and plain.isprintable():

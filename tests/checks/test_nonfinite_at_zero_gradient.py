@@ -99,7 +99,7 @@ def test_trouble_after_a_step_with_a_gradient(find: Find) -> None:
 def test_trouble_with_a_truth_value(find: Find) -> None:
     text = rule("if bare then g/abs(g) else g", hyper="  bare = false\n")
     (problem,) = find(text, SLUG)
-    assert problem.label == "at t = 1, g = 0, bare = true: 0/0 in `g/abs(g)`, whatever the hyperparameters"
+    assert problem.label == "at t = 1, g = 0, bare = true: 0/0 in `g/abs(g)`, whatever the other hyperparameters"
 
 
 def test_an_eps_that_only_float64_can_hold(find: Find) -> None:

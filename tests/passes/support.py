@@ -13,8 +13,8 @@ from optdsl import bundled
 from optdsl.ir.arithmetic import Floats
 from optdsl.ir.evaluate import initial_states
 from optdsl.ir.nodes import Rule
+from optdsl.passes.domain import Domain
 from optdsl.passes.specialise import conditions
-from optdsl.passes.validate import Domain
 from optdsl.pipeline import rule_of
 from optdsl.source import SourceFile
 

@@ -21,7 +21,7 @@ from optdsl.ir.arithmetic import Arrays
 from optdsl.ir.kernel import Kernel, Program
 from optdsl.ir.nodes import TRANSCENDENTAL, Expr, Kind, Rule, operands
 from optdsl.loading import load, loads
-from optdsl.passes.validate import Term, Terms
+from optdsl.passes.terms import Term, Terms
 from optdsl.runtime.blocks import BLOCK
 from optdsl.source import SourceFile
 

@@ -1,0 +1,1 @@
+"""Random rules, and what must hold for every one of them."""
