@@ -116,6 +116,9 @@ class Normal(Powers):
         """Return the sign of left - right."""
         ends = _infinite(left), _infinite(right)
         if any(ends):
+            for node, end in zip((left, right), ends, strict=True):
+                if not end:
+                    self.number(node)  # refused where it isn't a number
             return (ends[0] > ends[1]) - (ends[0] < ends[1])
         return self.decided(self.number(left) - self.number(right))
 

@@ -115,7 +115,8 @@ def _difference(first: System, second: System, domain: Domain, found: Difference
     """Return the difference of the parameters after the last step, and whether hyperparameters had to be numbers."""
     numbers = {symbol: literal(found.point[symbol.name]) for symbol in domain.symbols}
     try:
-        a, b = (_written_out(system, first.rule, domain, found) for system in (first, second))
+        case = next(case for case in cases((first, second), domain) if case.holds_at(found.point))
+        a, b = (substitute(_written_out(system, first.rule, domain, found), case.values) for system in (first, second))
     except Unknown:
         return None, False
     text = _simplified(a, b, first.rule, domain)

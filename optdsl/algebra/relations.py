@@ -186,8 +186,7 @@ def _factor(symbol: Symbol, kind: str) -> Expr:
 
 
 def _random_point(case: Case, chance: random.Random) -> dict[str, float | bool]:
-    point: dict[str, float | bool] = {symbol.name: False for symbol in case.open_truths}
-    point |= {s.name: v.value for s, v in case.values.items() if isinstance(v, ir.Truth)}
+    point: dict[str, float | bool] = {s.name: v.value for s, v in case.values.items() if isinstance(v, ir.Truth)}
     for symbol, interval in case.intervals.items():
         settled = interval.low == interval.high
         point[symbol.name] = interval.low if settled else random_number(interval, chance)

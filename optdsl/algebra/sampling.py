@@ -23,7 +23,7 @@ from optdsl.ir.evaluate import Outcome
 
 CLEAR = 1e-9
 """Relative difference that shows in float64."""
-VISIBLE = 1e-5
+VISIBLE = 1e-6
 """Difference, relative to the start too, that shows in a few digits; such points come first among as many steps."""
 ROUNDING = 1e-25
 """Relative difference that 50-digit arithmetic may show between equal numbers."""

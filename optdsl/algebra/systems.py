@@ -76,7 +76,6 @@ class Case:
     facts: Facts
     values: Mapping[Symbol, Expr]
     intervals: Mapping[Symbol, Interval]
-    open_truths: tuple[Symbol, ...] = ()
 
     def holds_at(self, point: Mapping[str, float | bool]) -> bool:
         """Return whether a point belongs to this case."""
@@ -126,20 +125,16 @@ def _infinite(domain: Domain) -> Iterator[Expr]:
 def _case(facts: Facts, domain: Domain) -> Case:
     values: dict[Symbol, Expr] = {}
     intervals: dict[Symbol, Interval] = {}
-    undecided: list[Symbol] = []
     for symbol in domain.symbols:
         if symbol.kind is Kind.BOOLEAN:
-            if symbol.name in facts.truths:
-                values[symbol] = ir.Truth(facts.truths[symbol.name])
-            else:
-                undecided.append(symbol)
+            values[symbol] = ir.Truth(facts.truths.get(symbol.name, False))  # where it isn't known nothing asks
             continue
         known = facts.ranges.get(symbol.name)
         interval = known.interval if known is not None else Interval()
         intervals[symbol] = interval
         if interval.low == interval.high:
             values[symbol] = literal(interval.low)
-    return Case(facts, values, intervals, tuple(undecided))
+    return Case(facts, values, intervals)
 
 
 def literal(value: float | bool) -> Expr:

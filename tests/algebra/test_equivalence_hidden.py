@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from optdsl.algebra.equivalence import Answer, Free, Verdict, compare, descends, invariant, still
+from optdsl.algebra.points import random_number
 from optdsl.ir import nodes as ir
 from optdsl.ir.interval import Interval
 from optdsl.ir.nodes import Apply, Op, Ref, Role, Rule, Symbol
@@ -96,6 +99,13 @@ def test_an_open_truth_value_in_an_initial_value_is_open() -> None:
     assert verdict(first, first).proved
 
 
+def test_elements_mix_where_an_initial_value_reduces() -> None:
+    first, second = (
+        made("if x > 1000 then x - lr*m else x", f"m = {start}(x)", "m' = m") for start in ("norm1", "sum")
+    )
+    assert verdict(first, second).answer is Answer.UNPROVED
+
+
 # Relations of states
 
 
@@ -124,12 +134,17 @@ def test_states_of_very_different_sizes(first: str, second: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "interval", ["[-1.7e308, 1.7e308]", "(-1e308, 1e308)", "[0, 1e-300]", "[1, 1.0000000000000002]"]
+    "interval", ["[-1.7e308, 1.7e308]", "(-1e308, 1e308)", "[0, 1e-300]", "[0.9999999999999999, 1]"]
 )
 def test_intervals_at_the_ends_of_the_floats(interval: str) -> None:
-    default = "1" if interval.startswith("[1") else "0"
+    default = "1" if interval.endswith(", 1]") else "0"
     same = made("x - lr*m'", "m = 0", "m' = b*m + g", f"b = {default} in {interval}")
     assert verdict(same, same).proved
+
+
+def test_random_numbers_of_the_largest_interval() -> None:
+    interval = Interval(-1.7e308, 1.7e308)
+    assert random_number(interval, random.Random(0)) in interval
 
 
 # Infinite hyperparameters
@@ -151,6 +166,8 @@ def test_infinity_where_an_interval_has_it_is_a_case_of_its_own() -> None:
     assert verdict(made(hidden, hyper="top = 1 in (0, inf]"), made(PLAIN)).answer is Answer.UNPROVED
     assert verdict(made(hidden, hyper="top = 1 in (0, inf)"), made(PLAIN)).proved
     assert verdict(made(hidden, hyper="top = 1"), made(PLAIN)).proved
+    twice = made("if g > 1000 and 2*top == inf then x else x - lr*g", hyper="top = 1 in (0, inf]")
+    assert verdict(twice, made(PLAIN)).answer is Answer.UNPROVED
 
 
 # What rounding makes
