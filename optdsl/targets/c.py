@@ -254,6 +254,8 @@ class _Kernel:
             if phase.reductions:
                 self._folding_loop(phase, suffix)
             else:
+                # The arrays of a step never overlap. `restrict` says so, but is lost where the function is inlined.
+                writer.line("#pragma GCC ivdep")
                 with writer.block("for (int64_t i = 0; i < hi - lo; ++i) {", "}"):
                     self._body(phase, suffix)
                 self._line(None)
