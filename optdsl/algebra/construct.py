@@ -26,10 +26,6 @@ class NotReal(Unknown):
     """The expression has a part that is undefined, infinite or not real, whatever its symbols stand for."""
 
 
-class Unrepresentable(Exception):
-    """A SymPy expression has no counterpart in the language."""
-
-
 def number(value: Fraction | float) -> Value:
     """Return an exact number, or an infinity."""
     if isinstance(value, Fraction):

@@ -213,7 +213,8 @@ def _widened(a: Interval, elements: bool, once: bool) -> Interval:
     """Move computed ends outward where rounding may pass them."""
 
     def moved(end: float) -> float:
-        settled = once and (not elements or float(np.float32(end)) == end)
+        with np.errstate(over="ignore"):  # beyond the largest float32 it is infinite, and so not the same
+            settled = once and (not elements or float(np.float32(end)) == end)
         if end == 0 or not math.isfinite(end) or settled:
             return 0.0
         return abs(end) * (_ELEMENT_SLACK if elements else _SCALAR_SLACK)
