@@ -7,6 +7,7 @@ operation on whole numbers; everything else is stopped by the clock (`limited`).
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -77,17 +78,19 @@ def _watch(function: Callable[[], Answer], seconds: float) -> Callable[[FrameTyp
     """Return a trace function that raises once the time is up.
 
     At first it raises in frames of SymPy, mpmath and the module of `function` only, then in any. Garbage collection and
-    weak references call functions at any moment, and an exception raised in one of those is printed and lost. It never
-    raises in this module, which would be while it tidies up.
+    weak references call functions at any moment, and an exception raised in one of those is printed and lost: it never
+    raises in those that are known. Nor does it raise in this module, which would be while it tidies up.
     """
     deadline = time.monotonic() + seconds
     own = getattr(function, "__module__", None)
+    collecting = {getattr(callback, "__code__", None) for callback in gc.callbacks}
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
         late = time.monotonic() - deadline
         name = frame.f_globals.get("__name__", "")
         welcome = late > _GRACE or name == own or name.partition(".")[0] in ("sympy", "mpmath")
-        if late >= 0 and welcome and name != __name__:
+        lost = frame.f_code in collecting or frame.f_code.co_name == "__del__"
+        if late >= 0 and welcome and not lost and name != __name__:
             raise _Expired
         return trace
 
