@@ -66,6 +66,16 @@ def test_a_false_claim_is_an_error_with_its_values(claim: str, message: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("value", "g"), [("clip(g, -10, 10)", "g = 20"), ("(if g == 0.7312 then 0 else g)", "g = 0.7312")]
+)
+def test_numbers_that_a_rule_clips_and_compares_with_are_tried(value: str, g: str) -> None:
+    text = f"rule R(x, g)\nhyper\n  lr = 1e-3 in [0, inf)\nupdate\n  x' = x - lr*{value}\nclaim\n  equals SGD\n"
+    (problem,) = pipeline.check(SourceFile("r.opt", text)).problems
+    assert problem.slug == "false-claim"
+    assert problem.label == f"x = 0, {g}"
+
+
+@pytest.mark.parametrize(
     ("claim", "slug", "message"),
     [
         ("equals Adm", "unknown-base", "there is no rule `Adm`"),

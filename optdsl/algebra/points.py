@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from optdsl.algebra.systems import Domain, System, infinities
+from optdsl.ir import nodes as ir
 from optdsl.ir.arithmetic import Arithmetic, Arrays
 from optdsl.ir.evaluate import Outcome, constant, evaluate, initial_states, step
 from optdsl.ir.interval import Interval
@@ -31,6 +32,9 @@ ENUMERATED = 4
 """Steps of which every combination of gradients is tried."""
 MOST_TRUTHS = 16
 """Combinations of open truth values that are tried."""
+MOST_LITERALS = 6
+SMALLEST, LARGEST = 1e-2, 50.0
+"""Literals whose neighbourhood is tried: how many, and of which sizes."""
 RANDOM_POINTS = 8
 RANDOM_ELEMENTS = 64
 
@@ -92,8 +96,27 @@ def random_number(interval: Interval, chance: random.Random) -> float:
     return high - chance.uniform(0.01, 2) if math.isfinite(high) else chance.uniform(-2, 2)
 
 
-def courses(steps: int, mixing: bool) -> list[Course]:
-    """Return what to try for some steps: one course of many elements or, where elements mix, many of a few."""
+def literals(systems: Sequence[System]) -> list[float]:
+    """Return the numbers that rules write down, of the sizes an element may have: what they clip and compare with."""
+    found: dict[float, None] = {}
+
+    def look(expr: ir.Expr) -> None:
+        if isinstance(expr, ir.Number) and SMALLEST <= abs(float(expr.value)) <= LARGEST:
+            found[float(expr.value)] = None
+        for part in ir.operands(expr):
+            look(part)
+
+    for system in systems:
+        for equation in system.rule.equations:
+            look(equation.value)
+    return list(found)[:MOST_LITERALS]
+
+
+def courses(steps: int, mixing: bool, near: Sequence[float] = ()) -> list[Course]:
+    """Return what to try for some steps: one course of many elements or, where elements mix, many of a few.
+
+    Gradients and starts are also tried at the numbers of `near`, and on either side of them.
+    """
     chance = random.Random(1)
     first = min(steps, ENUMERATED)
     simple = [
@@ -101,6 +124,9 @@ def courses(steps: int, mixing: bool) -> list[Course]:
         for row in itertools.product(GRADIENTS, repeat=first)
         for start in STARTS
     ]
+    beside = [side * value * factor for value in near for factor in (1.0, 2.0, 0.5) for side in (1, -1)]
+    simple += [(start, [value] * steps) for value in beside for start in (0.0, value)]
+    simple += [(value, [1.0] * steps) for value in beside]
     mixed = [(chance.uniform(-2, 2), [chance.uniform(-2, 2) for _ in range(steps)]) for _ in range(RANDOM_ELEMENTS)]
     if not mixing:
         return [_course([*simple, *mixed], steps)]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from optdsl.algebra.points import Course, Point, courses, hypers_at, outcomes, points
+from optdsl.algebra.points import Course, Point, courses, hypers_at, literals, outcomes, points
 from optdsl.algebra.systems import Domain, System
 from optdsl.algebra.twofold import Doubtful, Twofold, digits
 from optdsl.ir.arithmetic import Arrays
@@ -80,7 +80,8 @@ class Sampler:
     def run(self, late: Callable[[], bool]) -> Trial:
         """Try every point, in order; stop early where `late` says that the time is up."""
         result = Trial()
-        every = courses(self.steps, self.first.reduces or self.second.reduces)
+        near = literals((self.first, self.second))
+        every = courses(self.steps, self.first.reduces or self.second.reduces, near)
         for place, point in enumerate(points(self.domain)):
             if any(hypers_at(system, point) is None for system in (self.first, self.second)):
                 continue
