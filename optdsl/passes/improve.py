@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from optdsl.ir import nodes as ir
 from optdsl.ir.kernel import Let, symbols
-from optdsl.ir.nodes import COMPARISONS, Apply, Expr, Kind, Op, Rate, Reduce, Ref, Role, Rule, Symbol, number
+from optdsl.ir.nodes import COMPARISONS, Apply, Expr, Kind, Op, Rate, Reduce, Ref, Role, Rule, Symbol
 from optdsl.ir.show import show_symbol
 from optdsl.passes.cost import cheaper, cost, counts
 from optdsl.passes.domain import Knowledge
@@ -245,14 +245,13 @@ def _cut(expr: Expr) -> tuple[Expr, dict[Symbol, Expr]]:
 
 
 def _decides(expr: Expr) -> bool:
-    """Return whether rounding could tip what an expression says: a comparison, but for one with 0, or a floor."""
-    compares = isinstance(expr, Apply) and expr.op in COMPARISONS and number(0) not in expr.args
-    return compares or (isinstance(expr, Apply) and expr.op is Op.FLOOR)
+    """Return whether rounding, or a NaN that a cheaper form hasn't, could tip what an expression says."""
+    return isinstance(expr, Apply) and (expr.op in COMPARISONS or expr.op is Op.FLOOR)
 
 
 def _deciding(lets: list[Let]) -> set[Symbol]:
-    """Return the element symbols that such an expression reads, one by way of another."""
-    values = {let.symbol: let.value for let in lets if let.symbol.rate is Rate.ELEMENT}
+    """Return the symbols that such an expression reads, one by way of another, reductions among them."""
+    values = {let.symbol: let.value for let in lets}
     found: set[Symbol] = set()
 
     def reading(expr: Expr) -> None:
