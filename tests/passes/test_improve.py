@@ -185,7 +185,7 @@ def test_computer_algebra_is_loaded_when_it_may_help() -> None:
 
 
 def test_what_a_decision_hangs_on_is_kept() -> None:
-    """Rounding could tip a floor or a comparison, and a NaN any of them: what they are given keeps the author's form."""
+    """Rounding could tip a floor or a comparison, and so could a NaN: what they are given keeps the author's form."""
     given = rule("v' = floor(lr*(c*g))", "e = lr*(k*g)", "x' = if e > 0.5 then e else x")
     assert kernels(given).kernels == as_written(given)
     # 0 times infinity isn't 0, and NaN isn't above 0.
