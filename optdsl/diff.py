@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 
 from optdsl.algebra.equivalence import compare
+from optdsl.algebra.systems import literal
 from optdsl.algebra.verdicts import Answer, Counterexample, Verdict
 from optdsl.claims import numbers, point
 from optdsl.diagnostics import closest
 from optdsl.ir.arithmetic import Floats
 from optdsl.ir.evaluate import defaults, initial_states
-from optdsl.ir.nodes import Apply, Equation, Expr, Kind, Number, Op, Ref, Rule, Truth
+from optdsl.ir.nodes import Equation, Expr, Kind, Ref, Rule
 from optdsl.ir.show import show
 from optdsl.settings import check_settings, shown
 
@@ -94,14 +94,6 @@ def difference(
     verdict = compare(first, second, values, theirs, steps)
     lines = _verdict(first, second, verdict, titles) + _assumed(first, second, taken, fixed, titles)
     return verdict.answer is Answer.PROVED, "\n".join(lines)
-
-
-def literal(value: float | bool) -> Expr:
-    """Return a number or truth value as an expression, exact in decimal."""
-    if isinstance(value, bool):
-        return Truth(value)
-    number = Number(Fraction(repr(abs(value))) if abs(value) != float("inf") else abs(value), shown(abs(value)))
-    return Apply(Op.NEG, (number,)) if value < 0 else number
 
 
 def _other_defaults(first: Rule, second: Rule, taken: Mapping[str, str], fixed: Values) -> list[str]:

@@ -28,6 +28,7 @@ from optdsl.algebra.systems import Domain, System
 from optdsl.algebra.unroll import substitute, symbols_read
 from optdsl.algebra.verdicts import Answer, Counterexample, Free, Parting, Setting, Verdict
 from optdsl.ir import nodes as ir
+from optdsl.ir.bounds import meet
 from optdsl.ir.evaluate import defaults
 from optdsl.ir.interval import Interval
 from optdsl.ir.nodes import Equation, Expr, Role, Rule, Symbol
@@ -250,7 +251,7 @@ def _domain(first: System, second: System, free: Sequence[Free] = ()) -> Domain:
             value = system.hypers[hyper.symbol]
             if isinstance(value, ir.Ref) and hyper.interval is not None:
                 known = intervals.get(value.symbol)
-                intervals[value.symbol] = hyper.interval if known is None else _both(known, hyper.interval)
+                intervals[value.symbol] = hyper.interval if known is None else meet(known, hyper.interval)
     usual = defaults(first.rule)
     for symbol in open_ones:
         if symbol not in intervals and math.isinf(usual.get(symbol.name, 0.0)):
@@ -260,14 +261,6 @@ def _domain(first: System, second: System, free: Sequence[Free] = ()) -> Domain:
         if interval is not None and usual.get(symbol.name, math.nan) not in interval:
             usual[symbol.name] = _first(interval)
     return Domain(tuple(open_ones), intervals, usual)
-
-
-def _both(one: Interval, other: Interval) -> Interval:
-    """Return the numbers in both of two intervals."""
-    low, high = max(one.low, other.low), min(one.high, other.high)
-    low_closed = all(part.low_closed for part in (one, other) if part.low == low)
-    high_closed = all(part.high_closed for part in (one, other) if part.high == high)
-    return Interval(low, high, low_closed, high_closed)
 
 
 def _first(interval: Interval) -> float:

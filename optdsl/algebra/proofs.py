@@ -143,7 +143,7 @@ def _half_open(interval: Interval) -> bool:
 
 def _differs_from_zero(expr: ir.Expr, rule: Rule, positive: Collection[Symbol]) -> bool:
     """Return whether a number is clearly not 0 at one of a few points of its domain."""
-    if _has_reduction(expr):
+    if ir.has_reduction(expr):
         return False  # the points below have one element, of which a reduction is no free number
     digits = Digits(50)
     symbols = symbols_read(expr)
@@ -159,10 +159,6 @@ def _differs_from_zero(expr: ir.Expr, rule: Rule, positive: Collection[Symbol]) 
         if 1e-25 < abs(number) < 1e10:
             return True
     return False
-
-
-def _has_reduction(expr: ir.Expr) -> bool:
-    return isinstance(expr, ir.Reduce) or any(_has_reduction(part) for part in ir.operands(expr))
 
 
 def _drawn(symbol: Symbol, interval: Interval | None, positive: bool, chance: random.Random) -> float | bool:

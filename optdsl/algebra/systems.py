@@ -53,7 +53,7 @@ class System:
     def reduces(self) -> bool:
         """Whether an element depends on others."""
         parts = [*(e.value for e in self.rule.equations), *(state.init for state in self.rule.states), self.gradient]
-        return any(_has_reduction(part) for part in parts)
+        return any(ir.has_reduction(part) for part in parts)
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,3 @@ def advanced(
 def numbered(gradient: Symbol, step: int) -> Symbol:
     """Return the symbol of the gradient at a step."""
     return Symbol(Role.GRADIENT, f"{gradient.name}{step}", gradient.rate)
-
-
-def _has_reduction(expr: Expr) -> bool:
-    return isinstance(expr, ir.Reduce) or any(_has_reduction(part) for part in ir.operands(expr))

@@ -276,6 +276,11 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
             return expr
 
 
+def has_reduction(expr: Expr) -> bool:
+    """Return whether a value depends on every element of a tensor."""
+    return isinstance(expr, Reduce) or any(has_reduction(part) for part in operands(expr))
+
+
 def rate(expr: Expr) -> Rate:
     """Return how often the value of an expression changes."""
     match expr:

@@ -9,6 +9,7 @@ from optdsl import problems as bad
 from optdsl.diagnostics import closest
 from optdsl.ir import claims as ir_claims
 from optdsl.ir import nodes as ir
+from optdsl.ir.bounds import meet
 from optdsl.ir.claims import Claim, Given, Settings
 from optdsl.ir.evaluate import constant
 from optdsl.ir.interval import Interval
@@ -111,7 +112,7 @@ class Claims(Declarations):
                 self._report(bad.BadInterval(span=bound.span, why=why, mend=mend))
                 raise Unresolved
             symbol = Symbol(Role.HYPER, name.text, Rate.CONST)
-            found[symbol] = _both(found.get(symbol, Interval()), _INTERVALS[bound.comparison](number))
+            found[symbol] = meet(found.get(symbol, Interval()), _INTERVALS[bound.comparison](number))
             if found[symbol].low >= found[symbol].high:
                 self._report(bad.BadInterval(span=bound.span, why=f"no number is left for `{name.text}`"))
                 raise Unresolved
@@ -128,14 +129,6 @@ class Claims(Declarations):
         value = self._expression(setting.value, environment, f"what replaces `{name.text}`")
         self._expect(value, symbol.kind, setting.value.span)
         return symbol, value
-
-
-def _both(a: Interval, b: Interval) -> Interval:
-    """Return where two intervals overlap."""
-    low, high = max(a.low, b.low), min(a.high, b.high)
-    low_closed = (a.low_closed or a.low < low) and (b.low_closed or b.low < low)
-    high_closed = (a.high_closed or a.high > high) and (b.high_closed or b.high > high)
-    return Interval(low, high, low_closed, high_closed)
 
 
 def _reads(expr: ir.Expr) -> bool:

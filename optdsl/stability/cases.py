@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any
 
+from optdsl.algebra.systems import literal
 from optdsl.ir import nodes as ir
 from optdsl.ir.arithmetic import Floats
 from optdsl.ir.evaluate import constant, evaluate
@@ -58,17 +58,6 @@ def held(rule: Rule, given: Mapping[str, float | bool]) -> dict[str, float | boo
         for h in rule.hypers
         if h.symbol.name in given or h.symbol.kind is Kind.BOOLEAN
     }
-
-
-def literal(value: float | bool) -> ir.Expr:
-    """Return a value as an expression: a number exactly as it is written in decimals."""
-    if isinstance(value, bool):
-        return ir.Truth(value)
-    if abs(value) == float("inf"):
-        infinity = ir.Number(float("inf"), "inf")
-        return infinity if value > 0 else ir.Apply(Op.NEG, (infinity,))
-    exact = ir.number(abs(Fraction(repr(value))))
-    return exact if value >= 0 else ir.Apply(Op.NEG, (exact,))
 
 
 def cases(rule: Rule, given: Mapping[str, float | bool]) -> list[Case]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from optdsl.algebra.limits import Unknown
 from optdsl.algebra.linear import LinearStep, NotLinear, linear_step, same_poles
+from optdsl.algebra.systems import literal
 from optdsl.ir import nodes as ir
 from optdsl.ir.nodes import Op, Rate, Role, Rule, Symbol
 from optdsl.settings import check_settings
-from optdsl.stability.cases import Case, cases, held, learning_rate, literal, values
+from optdsl.stability.cases import Case, cases, held, learning_rate, values
 from optdsl.stability.grid import Floats, Grid, grid
 
 CURVATURES = (0.01, 0.1, 1.0, 10.0, 100.0)

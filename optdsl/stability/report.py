@@ -137,14 +137,10 @@ def _simulation(region: Region) -> list[str]:
     alone = ["every element by itself, as a tensor of one: what the elements have in common is not simulated"]
     return [
         f"by simulation, {_numbers(region)}:",
-        *(alone if any(_reduces(equation.value) for equation in region.rule.equations) else []),
+        *(alone if any(ir.has_reduction(equation.value) for equation in region.rule.equations) else []),
         f"{STEPS:,} steps in float64 from {x} = 1, stable where |{x}| never exceeds {FACTOR:g}. For a rule whose steps",
         f"don't shrink with the gradient this depends on where {x} starts, and {x} may keep moving about 0.",
     ]
-
-
-def _reduces(expr: ir.Expr) -> bool:
-    return isinstance(expr, ir.Reduce) or any(_reduces(part) for part in ir.operands(expr))
 
 
 def _table(region: Region, limits: Sequence[Limit]) -> list[str]:
