@@ -28,6 +28,7 @@ SAME = 1e-40
 SUSPECTS = 24
 """Points at which floats of both forms are compared with 50 digits, of those at which they are apart."""
 FINITE, FUNCTION, EXACT = "is no longer finite", "is another function", "is less exact"
+INFINITY = "is the other infinity"
 
 
 class Trial:
@@ -64,9 +65,11 @@ class Trial:
             yield one, one.overflows(form, read), FINITE
         yield self.arithmetics[0], self._another_function(form), FUNCTION
         for one in self.arithmetics:
+            yield one, one.flips(form) & read, INFINITY
             yield one, one.errs(form, self.rounded), EXACT
         for one in self.extremes:
             yield one, one.overflows(form, read), FINITE
+            yield one, one.flips(form) & read, INFINITY
         for one in self.extremes:
             yield one, one.errs(form, self._rounded_at(one.points, one.parts(form) & one.held)), EXACT
 
@@ -157,6 +160,12 @@ class _Arithmetic:
         infinite: npt.NDArray[np.bool_] = np.isinf(self.before) & np.isnan(after) & read
         lost: npt.NDArray[np.bool_] = np.isfinite(self.before) & ~np.isfinite(after)
         return lost | infinite
+
+    def flips(self, form: Expr) -> npt.NDArray[np.bool_]:
+        """Return the rows at which a form is the other infinity: in a sum with one, it makes the difference of a NaN."""
+        after = self.floats.of(form)
+        flipped: npt.NDArray[np.bool_] = np.isinf(self.before) & np.isinf(after) & (after != self.before)
+        return flipped
 
     def errs(self, form: Expr, reference: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Return the rows at which the error of a form is too large.

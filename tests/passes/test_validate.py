@@ -122,6 +122,7 @@ WRONG = {
     "exponential": ("exp(x)*exp(-x)", "1 + 0*x", ""),
     "logarithm": ("log(1 + x)", "log1p(x)", ""),
     "large-added": ("x - g", "x - g + 1000 - 1000", "is "),
+    "zero-of-a-sign": ("g/(x + 0)", "g/x", "is the other infinity"),
     "near-zero": ("expm1(x)", "exp(x) - 1", "is "),
 }
 
