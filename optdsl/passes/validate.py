@@ -162,7 +162,7 @@ class _Arithmetic:
         return lost | infinite
 
     def flips(self, form: Expr) -> npt.NDArray[np.bool_]:
-        """Return the rows at which a form is the other infinity: in a sum with one, it makes the difference of a NaN."""
+        """Return the rows at which a form is the other infinity: in a sum with one, that decides about a NaN."""
         after = self.floats.of(form)
         flipped: npt.NDArray[np.bool_] = np.isinf(self.before) & np.isinf(after) & (after != self.before)
         return flipped
