@@ -18,6 +18,7 @@ from optdsl.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from optdsl import schedules as schedules
+    from optdsl.chaining import chain as chain
     from optdsl.diagnostics import CompileError as CompileError
     from optdsl.loading import load as load
     from optdsl.loading import loads as loads
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CompileError": "optdsl.diagnostics",
+    "chain": "optdsl.chaining",
     "Optimizer": "optdsl.runtime.optimizer",
     "Parameter": "optdsl.runtime.parameter",
     "ToolchainError": "optdsl.runtime.toolchain",
@@ -42,8 +44,8 @@ _HOMES = {
 _MODULES = ("optimizers", "schedules")
 
 __all__ = [
-    "CompileError", "Optimizer", "Parameter", "ToolchainError", "load", "loads", "optimizers", "schedules", "train",
-    "update",
+    "CompileError", "Optimizer", "Parameter", "ToolchainError", "chain", "load", "loads", "optimizers", "schedules",
+    "train", "update",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from optdsl import bundled
@@ -11,22 +12,32 @@ from optdsl.syntax.names import spell
 
 LONGEST_CHAIN = 16
 """Rules made one from another."""
+MOST_FILES = 64
+"""Files that one rule is made of."""
 
 _FROM = re.compile(r"\bfrom\s+(\w+)")
+_HEADER = re.compile(r"^rule\b[^=\n]*=(.*?)(?:^(?:hyper|claim|view)\b|\Z)", re.MULTILINE | re.DOTALL)
+_COMPONENT = re.compile(r"(?:^|\|>)\s*(\w+(?:\s*[/÷]\s*\w+)*)")
+
+Given = Sequence[tuple[str, str]]
+"""Names with the files that they stand for, whatever lies beside the file that asks."""
 
 
-def find(name: str, asking: str) -> SourceFile | None:
+def find(name: str, asking: str, given: Given = (), component: bool = False) -> SourceFile | None:
     """Return the file of a rule that another names, or None where there is none.
 
-    `Adam` is `adam.opt`: beside the file that asks, else among the bundled rules. A file never means itself, so that
-    a file `adam.opt` can hold a rule made from the bundled Adam.
+    `Adam` is `adam.opt`: beside the file that asks, else among the bundled rules and transforms, for a component of a
+    chain the other way round. A file never means itself, so that a file `adam.opt` can hold a rule made from the
+    bundled Adam. `flux/adam` lies in a folder.
 
     Raises OSError for a file that can't be read and ValueError for one that isn't UTF-8.
     """
     own = Path(asking)
-    candidates = [own.parent / f"{name.lower()}.opt"] if own.is_file() else []
-    bundle = bundled.path(name.lower())
-    for path in (*candidates, *([bundle] if bundle is not None else [])):
+    candidates = [Path(path) for known, path in given if known == name]
+    candidates += [own.parent / f"{name.lower()}.opt"] if own.is_file() else []
+    bundle = [bundled.path(name.lower())]
+    bundle = [bundled.path(f"{bundled.TRANSFORMS}{name.lower()}"), *bundle] if component else bundle
+    for path in (*candidates, *(path for path in bundle if path is not None)):
         if path.is_file() and not (own.is_file() and path.samefile(own)):
             return read(path)
     return None
@@ -41,15 +52,17 @@ def names(asking: str) -> list[str]:
     """Return the names of the rules that `find` finds, for suggestions."""
     own = Path(asking)
     beside = [path for path in sorted(own.parent.glob("*.opt")) if not path.samefile(own)] if own.is_file() else []
-    files = [*beside, *(bundled.folder() / f"{name}.opt" for name in bundled.names() if "/" not in name)]
+    transforms = [f"{bundled.TRANSFORMS}{name}" for name in bundled.transforms()]
+    inside = [*transforms, *(name for name in bundled.names() if "/" not in name)]
+    files = [*beside, *(bundled.folder() / f"{name}.opt" for name in inside)]
     found: dict[str, str] = {}
     for path in files:
         try:
             header = re.search(r"^rule[ \t]+(\w+)", read(path).text, re.MULTILINE)
         except (OSError, ValueError):
             continue  # nothing to suggest
-        if header and header[1].lower() == path.stem:
-            found.setdefault(path.stem, header[1])
+        if header:
+            found.setdefault(path.stem, header[1] if header[1].lower() == path.stem else path.stem)
     return list(found.values())
 
 
@@ -57,14 +70,23 @@ def texts(source: SourceFile) -> list[str]:
     """Return the texts of every rule that a rule may be made from, without parsing any: what its code depends on."""
     found: dict[str, str] = {}
     waiting = [source]
-    while waiting and len(found) <= LONGEST_CHAIN:
+    while waiting and len(found) <= MOST_FILES:
         asking = waiting.pop()
-        for name in dict.fromkeys(_FROM.findall(asking.text)):
+        named = [(name, False) for name in _FROM.findall(asking.text)]
+        named += [(name, True) for name in _components(asking.text)]
+        for name, component in dict.fromkeys(named):
             try:
-                base = find(spell(name), asking.name)
+                base = find(spell(name), asking.name, asking.given, component)
             except (OSError, ValueError):
                 continue  # the compiler says what is wrong with it
             if base is not None and base.name not in found:
                 found[base.name] = base.text
                 waiting.append(base)
     return list(found.values())
+
+
+def _components(text: str) -> list[str]:
+    """Return the names of the components of a chain, and perhaps some more."""
+    header = _HEADER.search(re.sub(r"#[^\n]*", "", text))
+    names = _COMPONENT.findall(header[1]) if header else []
+    return [re.sub(r"\s*[/÷]\s*", "/", name) for name in names]

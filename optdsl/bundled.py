@@ -16,13 +16,35 @@ def folder() -> Path:
     raise FileNotFoundError(f"the bundled rules are missing from {package}; install optdsl again")
 
 
+TRANSFORMS = "transforms/"
+"""Where the bundled gradient transforms are: parts of chains, which make no step of their own."""
+
+
 def names() -> list[str]:
     """Return the names of the bundled rules, such as `adam` and `flux/adam`; those in folders come last."""
+    return [name for name in files() if not name.startswith(TRANSFORMS)]
+
+
+def transforms() -> list[str]:
+    """Return the names of the bundled transforms, such as `clip_value`."""
+    return [name.removeprefix(TRANSFORMS) for name in files() if name.startswith(TRANSFORMS)]
+
+
+def files() -> list[str]:
+    """Return the names of the bundled rules and of the transforms with their folder; those in folders come last."""
     root = folder()
     found = (path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.opt"))
     return sorted(found, key=lambda name: (name.count("/"), name))
 
 
+def name_of(file: str | Path) -> str | None:
+    """Return the name of the bundled rule in a file, or None where the file is another."""
+    own, root = Path(file).resolve(), folder().resolve()
+    return own.relative_to(root).with_suffix("").as_posix() if own.is_file() and own.is_relative_to(root) else None
+
+
 def path(name: str) -> Path | None:
-    """Return the file of a bundled rule, or None where there is none of that name."""
-    return folder() / f"{name}.opt" if name in names() else None
+    """Return the file of a bundled rule, else that of a transform, or None where there is none of that name."""
+    known = files()
+    found = next((each for each in (name, f"{TRANSFORMS}{name}") if each in known), None)
+    return None if found is None else folder() / f"{found}.opt"

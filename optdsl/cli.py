@@ -492,32 +492,27 @@ def _run_trial(rule: str, **settings: Any) -> None:
 
 
 @main.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Write a JSON list.")
-def list_(as_json: bool) -> None:
-    """List the bundled rules: name, one line, state per parameter."""
-    from optdsl import bundled, pipeline
+@click.argument("word", required=False, default="")
+@click.option("--json", "as_json", is_flag=True, help="Write a JSON list of all rules, libraries' forms included.")
+def list_(word: str, as_json: bool) -> None:
+    """List the bundled rules by family: state per parameter, origin, what they do, libraries' forms.
 
-    rows = []
-    for name in bundled.names():
-        rule = pipeline.rule_of(_source(name, bundled=True))
-        rows.append((name, rule.doc, _state_summary(rule)))
+    With WORD, only the rules that have it in their name, family or documentation: adam, keras/, sign.
+    """
+    import shutil
+
+    from optdsl import catalogue, listing
+
+    among = catalogue.entries()
+    try:
+        chosen = listing.chosen(among, word, forms=as_json)
+    except ValueError as error:
+        raise UsageFailure(str(error)) from None
     if as_json:
-        import json
-
-        click.echo(json.dumps([{"name": n, "doc": d, "state": s} for n, d, s in rows], indent=2, ensure_ascii=False))
+        click.echo(listing.as_json(chosen, among))
         return
-    terminal.table(("name", "what it does", "state per parameter"), rows)
-
-
-def _state_summary(rule: Any) -> str:
-    tensors = [state for state in rule.states if not state.scalar]
-    always = [state.name for state in tensors if state.when is None]
-    optional = [state.name for state in tensors if state.when is not None]
-    scalars = [state.name for state in rule.states if state.scalar]
-    parts = [", ".join(always)] if always else []
-    parts += [f"optional {', '.join(optional)}"] if optional else []
-    parts += [f"scalar {', '.join(scalars)}"] if scalars else []
-    return "; ".join(parts) or "none"
+    width = shutil.get_terminal_size((listing.WIDEST, 24)).columns if sys.stdout.isatty() else listing.WIDEST
+    click.echo(listing.text(chosen, among, width, lambda words: click.style(words, bold=True)))
 
 
 @main.command()

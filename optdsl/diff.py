@@ -161,7 +161,7 @@ def _starts(first: Rule, second: Rule, found: Counterexample) -> str:
     """Return how states of one name start, where that differs in the two rules."""
     shared = [state.name for state in first.states if any(other.name == state.name for other in second.states)]
     values = [
-        initial_states(rule, Floats(), dict(hypers), list(found.x))
+        initial_states(rule, Floats(), dict(hypers), list(found.x), (1, len(found.x)))
         for rule, hypers in ((first, found.hypers), (second, found.second_hypers))
     ]
     apart = [name for name in shared if all(name in states for states in values) and values[0][name] != values[1][name]]

@@ -8,10 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from optdsl.ir.nodes import Apply, Expr, Fold, Kind, Op, Rate, Reduce, Ref, Role, Select, Symbol, number
+from optdsl.ir.nodes import (
+    Apply,
+    Expr,
+    Fold,
+    Kind,
+    Op,
+    Rate,
+    Reduce,
+    ReduceRows,
+    Ref,
+    Role,
+    RowFold,
+    Select,
+    Symbol,
+    number,
+)
 
 STEP_NUMBER = Ref(Symbol(Role.STEP, "t", Rate.STEP))
 SIZE = Ref(Symbol(Role.SIZE, "size", Rate.STEP))
+NDIM = Ref(Symbol(Role.NDIM, "ndim", Rate.STEP))
+MEASURES = {"size": SIZE, "ndim": NDIM}
+"""What is known of a parameter's shape, by the name of the function that gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +41,8 @@ class Function:
     doc: str
     kinds: tuple[Kind, ...] = ()
     reduction: bool = False
+    by_row: Callable[..., Expr] | None = None
+    """What a reduction expands to where it is over all axes but the first."""
 
     def kind_of(self, position: int) -> Kind:
         """Return the kind of value an argument must have."""
@@ -37,8 +57,12 @@ def _composite(arguments: str, build: Callable[..., Expr], doc: str) -> Function
     return Function(tuple(arguments.split()), build, doc)
 
 
-def _reduction(arguments: str, build: Callable[..., Expr], doc: str) -> Function:
-    return Function(tuple(arguments.split()), build, doc, reduction=True)
+def _reduction(arguments: str, build: Callable[..., Expr], by_row: Callable[..., Expr], doc: str) -> Function:
+    return Function(tuple(arguments.split()), build, doc, reduction=True, by_row=by_row)
+
+
+def _rows(fold: RowFold) -> Callable[..., Expr]:
+    return lambda *args: ReduceRows(fold, args)
 
 
 def _add(a: Expr, b: Expr) -> Expr:
@@ -59,6 +83,10 @@ def _div(a: Expr, b: Expr) -> Expr:
 
 def _one_minus(a: Expr) -> Expr:
     return _sub(number(1), a)
+
+
+def _abs(a: Expr) -> Expr:
+    return Apply(Op.ABS, (a,))
 
 
 def _sqrt(a: Expr) -> Expr:
@@ -96,11 +124,22 @@ FUNCTIONS: dict[str, Function] = {
     "debias": _composite(
         "m beta", lambda m, beta: _div(m, _one_minus(Apply(Op.POW, (beta, STEP_NUMBER)))), "m / (1 - beta^t)"
     ),
-    "sum": _reduction("a", lambda a: Reduce(Fold.SUM, (a,)), "sum over the tensor"),
-    "mean": _reduction("a", lambda a: _div(Reduce(Fold.SUM, (a,)), SIZE), "sum(a) / size"),
-    "norm": _reduction("a", lambda a: _sqrt(Reduce(Fold.DOT, (a, a))), "Euclidean norm over the tensor"),
-    "norm1": _reduction("a", lambda a: Reduce(Fold.SUM, (Apply(Op.ABS, (a,)),)), "sum of magnitudes over the tensor"),
-    "amax": _reduction("a", lambda a: Reduce(Fold.AMAX, (a,)), "largest element of the tensor; NaN if one is"),
-    "dot": _reduction("a b", lambda a, b: Reduce(Fold.DOT, (a, b)), "inner product over the tensor"),
-    "rms": _reduction("a", lambda a: _sqrt(_div(Reduce(Fold.DOT, (a, a)), SIZE)), "root of the mean square"),
-}
+    "sum": _reduction("a", lambda a: Reduce(Fold.SUM, (a,)), _rows(RowFold.SUM), "sum over the tensor"),
+    "mean": _reduction("a", lambda a: _div(Reduce(Fold.SUM, (a,)), SIZE), _rows(RowFold.MEAN), "sum(a) / size"),
+    "norm": _reduction(
+        "a", lambda a: _sqrt(Reduce(Fold.DOT, (a, a))), _rows(RowFold.NORM), "Euclidean norm over the tensor"
+    ),
+    "norm1": _reduction(
+        "a", lambda a: Reduce(Fold.SUM, (_abs(a),)), lambda a: ReduceRows(RowFold.SUM, (_abs(a),)),
+        "sum of magnitudes over the tensor",
+    ),
+    "amax": _reduction(
+        "a", lambda a: Reduce(Fold.AMAX, (a,)), _rows(RowFold.AMAX), "largest element of the tensor; NaN if one is"
+    ),
+    "dot": _reduction(
+        "a b", lambda a, b: Reduce(Fold.DOT, (a, b)), _rows(RowFold.DOT), "inner product over the tensor"
+    ),
+    "rms": _reduction(
+        "a", lambda a: _sqrt(_div(Reduce(Fold.DOT, (a, a)), SIZE)), _rows(RowFold.RMS), "root of the mean square"
+    ),
+}  # fmt: skip

@@ -39,12 +39,12 @@ def load(rule: str | Path, target: str = "auto", *, exact: bool = False) -> type
     asked for and can't be had, ValueError for an unknown target.
     """
     path = find(str(rule))
-    return _load(read(path).text, path.stem, str(path), target, exact)
+    return load_source(read(path), path.stem, target, exact)
 
 
 def loads(text: str, target: str = "auto", *, exact: bool = False) -> type[Optimizer]:
     """Return the optimizer class of a rule given as text. See `load`."""
-    return _load(text.replace("\r\n", "\n"), "rule", "<string>", target, exact)
+    return load_source(SourceFile("<string>", text.replace("\r\n", "\n")), "rule", target, exact)
 
 
 def find(rule: str) -> Path:
@@ -58,7 +58,7 @@ def find(rule: str) -> Path:
 
     if rule.endswith(".opt"):
         raise FileNotFoundError(f"there is no file {rule}")
-    near = closest(rule, bundled.names())
+    near = closest(rule, [*bundled.names(), *bundled.transforms()])
     hint = f"; did you mean {near!r}?" if near else "; `optdsl list` shows the bundled ones"
     raise FileNotFoundError(f"there is no file and no bundled rule called {rule!r}{hint}")
 
@@ -81,7 +81,8 @@ def resolve_target(target: str) -> str:
     return "c"
 
 
-def _load(text: str, name: str, shown: str, target: str, exact: bool) -> type[Optimizer]:
+def load_source(source: SourceFile, name: str, target: str, exact: bool) -> type[Optimizer]:
+    """Return the optimizer class of a rule's text; `name` is that of the module it becomes. See `load`."""
     if target not in TARGETS:
         from optdsl import targets
 
@@ -89,12 +90,12 @@ def _load(text: str, name: str, shown: str, target: str, exact: bool) -> type[Op
             raise ValueError(f"unknown target {target!r}; expected one of {', '.join(['auto', *targets.names()])}")
     chosen = resolve_target(target)
     try:
-        return _from(shown, _compiled(text, name, shown, chosen, exact))
+        return _from(source.name, _compiled(source, name, chosen, exact))
     except toolchain.ToolchainError as error:
         if target != "auto":
             raise
         warnings.warn(f"running on NumPy, because no C library could be built: {error}", RuntimeWarning, stacklevel=3)
-        return _from(shown, _compiled(text, name, shown, "numpy", exact))
+        return _from(source.name, _compiled(source, name, "numpy", exact))
 
 
 @functools.cache
@@ -119,10 +120,9 @@ def _from(shown: str, optimizer: type[Optimizer]) -> type[Optimizer]:
     return optimizer
 
 
-def _compiled(text: str, name: str, shown: str, target: str, exact: bool) -> type[Optimizer]:
+def _compiled(source: SourceFile, name: str, target: str, exact: bool) -> type[Optimizer]:
     stem = module_stem(name)
-    made_from = bases.texts(SourceFile(shown, text))
-    whole = "\0".join([text, *made_from])
+    whole = "\0".join([source.text, *bases.texts(source)])
     parts = {"text": whole, "stem": stem, "target": target, "exact": str(exact), "generator": generator()}
     if target == "c":
         compiler = toolchain.find_compiler()
@@ -132,7 +132,7 @@ def _compiled(text: str, name: str, shown: str, target: str, exact: bool) -> typ
     entry = cache.lookup(key)
     if entry is not None:
         return _class_in(_import(entry / f"{stem}.py", key))
-    files = _texts(text, shown, target, stem, exact)
+    files = _texts(source, target, stem, exact)
     try:
         with cache.building() as folder:
             write(folder, files, target, stem)
@@ -156,14 +156,14 @@ def load_outside_the_cache(rule: str, target: str, folder: Path) -> type[Optimiz
     """Compile a rule afresh into a folder and load it from there. Errors are those of `load`."""
     path = find(rule)
     stem = module_stem(path.stem)
-    write(folder, _texts(read(path).text, str(path), target, stem, False), target, stem)
+    write(folder, _texts(read(path), target, stem, False), target, stem)
     return _class_in(_import(folder / f"{stem}.py", str(folder)))
 
 
-def _texts(text: str, shown: str, target: str, stem: str, exact: bool) -> dict[str, str]:
+def _texts(source: SourceFile, target: str, stem: str, exact: bool) -> dict[str, str]:
     from optdsl import pipeline
 
-    return pipeline.compile_source(SourceFile(shown, text), target, stem, exact=exact)
+    return pipeline.compile_source(source, target, stem, exact=exact)
 
 
 def write(folder: Path, files: dict[str, str], target: str, stem: str) -> list[Path]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
-from optdsl import allow, bases, checks, targets
-from optdsl.diagnostics import CompileError, Problem, closest
+from optdsl import allow, checks, targets
+from optdsl.diagnostics import CompileError, Problem
 from optdsl.ir.claims import Equals
 from optdsl.ir.kernel import Kernel, Program
 from optdsl.ir.nodes import Expr, Rule, Symbol
@@ -19,12 +21,12 @@ from optdsl.passes.options import with_weight_decay
 from optdsl.passes.order import ordered
 from optdsl.passes.schedule import schedule
 from optdsl.passes.specialise import conditions, fixed, specialise
-from optdsl.problems import CyclicDefinition, TooComplex, UnknownBase
+from optdsl.problems import UnknownBase
+from optdsl.reading import other as file_of
+from optdsl.reading import read as read
 from optdsl.resolve import resolve
-from optdsl.resolve.inherit import inherit
 from optdsl.source import SourceFile, Span
 from optdsl.syntax import ast
-from optdsl.syntax.parser import parse
 
 UNUSED = ("unused-hyper", "unused-name", "unused-state")
 
@@ -48,6 +50,28 @@ class UnsupportedType(Problem):
         return "declare it `f32` or `f64`, or leave the type out for that of the parameter"
 
 
+@dataclass(frozen=True, kw_only=True)
+class TransformAlone(Problem):
+    """A transform where a rule that steps is needed: legal, and so found only when it is compiled."""
+
+    slug: ClassVar[str] = "transform-alone"
+    name: str
+    component: str
+    chain: bool
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        return f"`{self.name}` is a gradient transform, which makes no step of its own"
+
+    @property
+    def help(self) -> str:
+        """How to mend it."""
+        if self.chain:
+            return "put a rule that steps into the chain, such as `adam`"
+        return f"put it into a chain with a rule: `rule MyRule(x, g) = {self.component} |> adam`"
+
+
 @dataclass(frozen=True)
 class Checked:
     """What is known of a file: everything found in it, and the rule if none of that is an error.
@@ -64,51 +88,6 @@ class Checked:
     def errors(self) -> list[Problem]:
         """The findings that keep the rule from being compiled."""
         return [problem for problem in self.problems if problem.severity == "error"]
-
-
-def read(source: SourceFile) -> tuple[SourceFile, ast.Rule, list[Problem]]:
-    """Parse a file and those it is made from; return their texts together, the whole rule, and what can't be read.
-
-    Without its base a rule isn't whole: its tree then has no header, and nothing more is said of it.
-    """
-    tree, problems = parse(source)
-    chain = [tree]
-    while (header := chain[-1].header) is not None and header.base is not None:
-        known = [part.header.name.text for part in chain if part.header is not None]
-        found = _base(header.base, source.file(header.base.span.start))
-        if isinstance(found, Problem):
-            return source, replace(tree, header=None), [*problems, found]
-        files = [source.name, *(name for _, name in source.later)]
-        if found.name in files:
-            names = tuple(known[files.index(found.name) :])
-            cycle = CyclicDefinition(span=header.base.span, names=names, rules=True)
-            return source, replace(tree, header=None), [*problems, cycle]
-        if len(chain) == bases.LONGEST_CHAIN:
-            what = "this rule is made from too many others, one from the next"
-            long = TooComplex(span=header.base.span, what=what, limit=str(len(chain)))
-            return source, replace(tree, header=None), [*problems, long]
-        source = source.followed_by(found)
-        base, unread = parse(source, len(chain))
-        if unread:
-            return source, replace(tree, header=None), [*problems, *unread]
-        chain.append(base)
-    whole = chain.pop()
-    while chain:
-        whole, wrong = inherit(chain.pop(), whole)
-        problems += wrong
-    return source, whole, problems
-
-
-def _base(name: ast.Name, asking: str) -> SourceFile | Problem:
-    """Return the file of a rule that another names, or why it can't be had."""
-    try:
-        found = bases.find(name.text, asking)
-    except (OSError, ValueError) as error:
-        return UnknownBase(span=name.span, name=name.text, why=getattr(error, "strerror", None) or str(error))
-    if found is None:
-        near = None if bases.is_itself(name.text, asking) else closest(name.text, bases.names(asking))
-        return UnknownBase(span=name.span, name=name.text, suggestion=near, itself=bases.is_itself(name.text, asking))
-    return found
 
 
 def analyse(source: SourceFile) -> Checked:
@@ -144,7 +123,7 @@ def check(source: SourceFile, *, prove: bool = True) -> Checked:
 def _other(source: SourceFile, claim: Equals) -> tuple[SourceFile, Rule] | Problem:
     """Return the rule that a claim names, or why it can't be had."""
     name = ast.Name(claim.other, Span(*claim.name_span))
-    found = _base(name, source.file(claim.name_span[0]))
+    found = file_of(name, source)
     if isinstance(found, Problem):
         return found
     analysed = analyse(found)
@@ -205,6 +184,8 @@ def emit(rule: Rule, target: str, stem: str, *, exact: bool = False) -> dict[str
 
     Raises CompileError for a rule that no target can print yet.
     """
+    if rule.transform:
+        raise CompileError(SourceFile(rule.source, rule.text, rule.later), [_alone(rule)])
     unsupported = [
         UnsupportedType(span=state.span or (0, 0), name=state.name, type=state.storage)
         for state in rule.states
@@ -213,6 +194,15 @@ def emit(rule: Rule, target: str, stem: str, *, exact: bool = False) -> dict[str
     if unsupported:
         raise CompileError(SourceFile(rule.source, rule.text, rule.later), unsupported)
     return targets.find(target).emit(kernels(with_weight_decay(rule), exact=exact), stem)
+
+
+def _alone(rule: Rule) -> TransformAlone:
+    """Return the finding for a transform that was to be compiled; its file's name, where it has one, is its name."""
+    place = re.search(r"^rule\b[^\n#]*", rule.text, re.MULTILINE)
+    stem = Path(rule.source).stem
+    stem = stem if rule.source.endswith(".opt") and stem.isidentifier() else "my_transform"
+    chain = "|>" in place[0] if place else False
+    return TransformAlone(span=place.span() if place else (0, 0), name=rule.name, component=stem, chain=chain)
 
 
 def compile_source(source: SourceFile, target: str, stem: str, *, exact: bool = False) -> dict[str, str]:

@@ -69,6 +69,8 @@ def absent_reads(rule: ir.Rule, shown: Mapping[str, str]) -> list[Problem]:
         if equation.target.role is Role.NEW:
             when = conditions.get(equation.target.name)
             walk(equation.value, declared if when is None else declared.assume(when, True))
+    for view in rule.views:
+        walk(view.value, declared)
     if len(visited) > MOST_CASES:
         span = next(state.span for state in rule.states if state.when is not None)
         what = "whether this state exists where it is read depends on too many choices"

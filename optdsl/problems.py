@@ -99,6 +99,28 @@ class UnknownBase(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BadChain(Problem):
+    """A second rule that steps in a chain."""
+
+    slug: ClassVar[str] = "bad-chain"
+    name: str
+    first: tuple[int, int]
+    other: str
+
+    @property
+    def message(self) -> str:
+        return f"a chain has one rule that steps, and `{self.name}` is the second"
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return (Note(span=self.first, label=f"`{self.other}` steps already"),)
+
+    @property
+    def help(self) -> str:
+        return "leave one of them out; what stands before and after the rule gives the gradient a new value, `g' = ...`"
+
+
+@dataclass(frozen=True, kw_only=True)
 class DuplicateName(Problem):
     """A name defined twice."""
 
@@ -200,6 +222,9 @@ class NotAState(Problem):
             return f"did you mean `{self.suggestion}'`?"
         if self.read:
             return f"write `{self.name}` without the prime"
+        if self.known == "the gradient":
+            own = f"or leave `{self.name}'` to a transform"
+            return f"a rule that steps can't change it: write `d = ...` and read that, {own}"
         if self.known:
             return "declare what changes from step to step in `state`, under a name of its own"
         return f"declare it with a line `{self.name} = 0` in `state`, or write `{self.name}` without the prime"
@@ -264,6 +289,37 @@ class WrongArgumentCount(Problem):
     @property
     def help(self) -> str:
         return f"write `{self.name}({', '.join(self.expected)})`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownArgument(Problem):
+    """A named argument that a function doesn't take."""
+
+    slug: ClassVar[str] = "unknown-argument"
+    name: str
+    called: str
+    reduction: bool
+    value: bool = False
+    again: bool = False
+    rest: bool = False
+
+    @property
+    def fix(self) -> Fix | None:
+        return Fix(span=self.span, text="axes=rest") if self.reduction and self.rest and not self.again else None
+
+    @property
+    def message(self) -> str:
+        if self.again:
+            return f"`{self.name}` is given twice"
+        if self.value:
+            return "`axes` is `rest`, and nothing else"
+        return f"`{self.called}` takes no argument called `{self.name}`"
+
+    @property
+    def help(self) -> str:
+        if self.reduction:
+            return f"`{self.called}(..., axes=rest)` is over all axes but the first; without it, over the whole tensor"
+        return "only reductions have an argument with a name: `mean(g, axes=rest)` is over all axes but the first"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -402,6 +458,43 @@ class NotConstant(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotInView(Problem):
+    """Something read in a view that is there during a step only; `what` says what it is."""
+
+    slug: ClassVar[str] = "not-constant"
+    where: str
+    reads: str
+    what: str
+
+    @property
+    def message(self) -> str:
+        return f"{self.where} can't read `{self.reads}`"
+
+    @property
+    def label(self) -> str:
+        return {
+            "a prime": "a view is read between two steps, where nothing is before or after",
+            "a reduction": "a view is computed element by element",
+            "a view": "a view can't read another",
+        }.get(self.what, "there during a step only")
+
+    @property
+    def help(self) -> str:
+        match self.what:
+            case "a prime":
+                return f"write `{self.reads[:-1]}`: what it has become in the last step"
+            case "a view":
+                return "write its expression out, or as a function: `def NAME(arguments) = ...` above `update`"
+            case "a reduction":
+                return "compute it in `update`, and keep it in a state: `NAME: scalar = 0`"
+        return "a view reads hyperparameters, the parameter, states and `t`; keep what it needs of this in a state"
+
+    @property
+    def fix(self) -> Fix | None:
+        return Fix(span=self.span, text=self.reads[:-1]) if self.what == "a prime" else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class WrongKind(Problem):
     """A truth value where a number belongs, or the other way round; None where a tensor was expected."""
 
@@ -409,6 +502,7 @@ class WrongKind(Problem):
     found: Kind | None
     wanted: Kind | None
     sized: str = ""
+    measure: str = "size"
     called: tuple[int, int] | None = None
     literal: bool = False
 
@@ -419,7 +513,8 @@ class WrongKind(Problem):
     @property
     def message(self) -> str:
         if self.sized:
-            return f"`size` counts the elements of the parameter: write `size({self.sized})`"
+            what = "elements" if self.measure == "size" else "axes"
+            return f"`{self.measure}` counts the {what} of the parameter: write `{self.measure}({self.sized})`"
         if self.found is None or self.wanted is None:
             return "a reduction needs a value per element, and this is one number"
         return f"expected a {self.wanted.value}, found a {self.found.value}"
@@ -433,6 +528,40 @@ class WrongKind(Problem):
         if self.wanted is Kind.NUMBER:
             return "choose numbers by it: `if condition then 1 else 0`"
         return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemainderOfArray(WrongKind):
+    """A remainder of something that isn't one number a step."""
+
+    per: str
+
+    @property
+    def message(self) -> str:
+        return f"`%` is for numbers that change once a step, and this is one number per {self.per}"
+
+    @property
+    def label(self) -> str:
+        return f"differs from {self.per} to {self.per}"
+
+    @property
+    def help(self) -> str:
+        return "count steps with it, as in `if t % k == 0 then ... else ...`; otherwise write `a - b*floor(a/b)`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalarGradient(WrongKind):
+    """A transform whose new gradient is one number."""
+
+    gradient: str
+
+    @property
+    def message(self) -> str:
+        return f"the new gradient `{self.gradient}'` is one number, and needs a value per element"
+
+    @property
+    def help(self) -> str:
+        return f"make it from `{self.gradient}`, the parameter or a state that has their shape"
 
 
 @dataclass(frozen=True, kw_only=True)

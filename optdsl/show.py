@@ -18,6 +18,7 @@ from optdsl.ir.show import show, show_kernel, show_symbol
 from optdsl.ir.storage import storage_type
 from optdsl.passes.cost import kernel_counts
 from optdsl.passes.tally import tallies
+from optdsl.relations import of_rule, sentences
 from optdsl.runtime import toolchain
 from optdsl.source import SourceFile
 from optdsl.syntax import ast
@@ -29,6 +30,7 @@ BANDWIDTH = 20.0
 """GB/s between memory and processor where none is given: that of a desktop computer."""
 PARAMETERS = {"float32": 4, "float64": 8}
 """Element types of a parameter, with their bytes."""
+_TRANSFORM = "a gradient transform: it makes no step of its own, but changes or watches that of a rule in a chain"
 COLUMNS = 100
 """Where the words in a table go on in the next line."""
 
@@ -42,7 +44,8 @@ def math(source: SourceFile, rule: Rule, exact: bool, bandwidth: float = BANDWID
     style = unicode_style(_names(tree))
     named = rule.doc.startswith(f"{rule.name}:")
     title = rule.doc if named else rule.name + (f"  {rule.doc}" if rule.doc else "")
-    lines = [title, *(f"  {', '.join(cite)}" for cite in rule.cites), ""]
+    lines = [title, *(f"  {', '.join(cite)}" for cite in rule.cites)]
+    lines += [f"  family: {rule.family}", ""] if rule.family else [""]
     for entry in tree.defs:
         arguments = ", ".join(style.name(parameter.text, False) for parameter in entry.parameters)
         lines.append(f"  {style.name(entry.name.text, False)}({arguments}) = {render(entry.body, style)}")
@@ -50,9 +53,14 @@ def math(source: SourceFile, rule: Rule, exact: bool, bandwidth: float = BANDWID
     width = max(len(target) for target in targets)
     values = [render(entry.value, style) for entry in tree.equations]
     lines += [f"  {target:<{width}} = {value}" for target, value in zip(targets, values, strict=True)]
+    lines += [f"  view {style.name(entry.name.text, False)} = {render(entry.value, style)}" for entry in tree.views]
     if rule.hypers:
         lines += ["", *_hypers(rule)]
-    lines += ["", *_states(tree, rule, style), "", *_cost(rule, exact, bandwidth)]
+    lines += ["", *_states(tree, rule, style)]
+    related = sentences(of_rule(tree, rule), chained=tree.header is not None and bool(tree.header.components))
+    if related:
+        lines += ["", "relations:", *_table([[sentence] for sentence in related])]
+    lines += ["", *([_TRANSFORM] if rule.transform else _cost(rule, exact, bandwidth))]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -60,7 +68,7 @@ def _names(tree: ast.Rule) -> list[str]:
     """Return every name that a rule defines."""
     names = [] if tree.header is None else [tree.header.parameter, tree.header.gradient]
     names += [entry.name for entry in tree.hypers] + [entry.name for entry in tree.states]
-    names += [entry.name for entry in tree.equations]
+    names += [entry.name for entry in tree.equations] + [view.name for view in tree.views]
     names += [name for entry in tree.defs for name in (entry.name, *entry.parameters)]
     return [name.text for name in names]
 
@@ -78,7 +86,7 @@ def _hypers(rule: Rule) -> list[str]:
 def _states(tree: ast.Rule, rule: Rule, style: Style) -> list[str]:
     rows = [["", "", *PARAMETERS, ""]]
     for entry, state in zip(tree.states, rule.states, strict=True):
-        sizes = ["8 per tensor" if state.scalar else str(_width(state, width)) for width in PARAMETERS.values()]
+        sizes = ["8 per tensor" if state.scalar else str(state_width(state, width)) for width in PARAMETERS.values()]
         when = f"when {render(entry.when, style)}" if entry.when is not None else ""
         says = ": ".join(part for part in (when, state.doc) if part)
         rows.append([state.name, f"= {render(entry.init, style)}", *sizes, says])
@@ -87,7 +95,7 @@ def _states(tree: ast.Rule, rule: Rule, style: Style) -> list[str]:
     return ["states, bytes per parameter:", *_table(rows, right=(2, 3))]
 
 
-def _width(state: State, parameter: int) -> int:
+def state_width(state: State, parameter: int) -> int:
     """Return the bytes of a state's element beside a parameter of so many bytes an element."""
     return parameter if state.storage is None else storage_type(state.storage).itemsize
 
@@ -131,7 +139,8 @@ def traffic(kernel: Kernel) -> tuple[list[str], list[str]]:
     writes: list[str] = []
     for phase in kernel.phases:
         local = {let.symbol for let in phase.lets}
-        used = [s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value) if s not in local]
+        local |= set(kernel.row_values())  # one number for a whole row
+        used = [s for let in (*phase.lets, *phase.folds) for s in symbols(let.value) if s not in local]
         reads += dict.fromkeys(symbol.name for symbol in used if symbol.rate is Rate.ELEMENT)
         writes += [symbol.name for symbol in phase.stores]
     return reads, writes
@@ -139,7 +148,7 @@ def traffic(kernel: Kernel) -> tuple[list[str], list[str]]:
 
 def moved_bytes(kernel: Kernel, parameter: int) -> int:
     """Return the bytes a step moves per parameter of so many bytes."""
-    widths = {state.name: _width(state, parameter) for state in kernel.present}
+    widths = {state.name: state_width(state, parameter) for state in kernel.present}
     reads, writes = traffic(kernel)
     return sum(widths.get(name, parameter) for name in (*reads, *writes))
 
@@ -166,6 +175,7 @@ def latex(source: SourceFile, rule: Rule, exact: bool) -> str:
         arguments = ", ".join(latex_name(parameter.text) for parameter in entry.parameters)
         rows.append(f"  {latex_function(entry.name.text)}\\left({arguments}\\right) &= {render(entry.body, LATEX)}")
     rows += [f"  {latex_name(e.name.text, e.primed)} &= {render(e.value, LATEX)}" for e in tree.equations]
+    rows += [f"  \\text{{view }} {latex_name(e.name.text)} &= {render(e.value, LATEX)}" for e in tree.views]
     body = " \\\\\n".join(rows)
     return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
@@ -193,7 +203,8 @@ def tree(source: SourceFile, rule: Rule, exact: bool) -> str:
             for child in node:
                 walk(child, label, depth)
 
-    for part in (surface.header, surface.hypers, surface.aliases, surface.states, surface.defs, surface.equations):
+    parts = [surface.header, surface.hypers, surface.aliases, surface.states, surface.defs, surface.equations]
+    for part in (*parts, surface.views):
         walk(part, "", 0)
     return "\n".join(lines)
 
@@ -265,6 +276,7 @@ def as_json(source: SourceFile, rule: Rule, exact: bool) -> str:
         "name": rule.name,
         "doc": rule.doc,
         "cites": [list(cite) for cite in rule.cites],
+        "family": rule.family,
         "parameter": rule.parameter.name,
         "gradient": rule.gradient.name,
         "hypers": [
@@ -291,6 +303,8 @@ def as_json(source: SourceFile, rule: Rule, exact: bool) -> str:
             {"target": equation.text.split("=", 1)[0].strip(), "text": equation.text, "rate": equation.target.rate.name}
             for equation in rule.equations
         ],
+        "views": [{"name": view.name, "text": view.text, "doc": view.doc} for view in rule.views],
+        "relations": [relation.record() for relation in of_rule(pipeline.read(source)[1], rule)],
     }
     return json.dumps(record, indent=2, ensure_ascii=False)
 

@@ -32,18 +32,21 @@ class SourceFile:
     """The text of a rule and the name to show for it (a path, `<stdin>` or `<string>`).
 
     A rule made from another has the texts of both, one after the other, so that a span by itself tells which file it is
-    in: `later` says where each further file begins and what it is called.
+    in: `later` says where each further file begins and what it is called. `given` are names of other rules in the first
+    text, with the paths of the files they stand for; every other name is looked for beside the file.
     """
 
     name: str
     text: str
     later: tuple[tuple[int, str], ...] = ()
+    given: tuple[tuple[str, str], ...] = ()
 
     def followed_by(self, other: SourceFile) -> SourceFile:
         """Return this text with another file after it. Spans of this one keep their meaning."""
         start = len(self.text) + 1
         further = ((start + begin, name) for begin, name in other.later)
-        return SourceFile(self.name, f"{self.text}\n{other.text}", (*self.later, (start, other.name), *further))
+        later = (*self.later, (start, other.name), *further)
+        return SourceFile(self.name, f"{self.text}\n{other.text}", later, self.given)
 
     @cached_property
     def _starts(self) -> list[int]:

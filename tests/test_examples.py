@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 TESTED = {
-    "autograd_gradients", "batches", "linear_regression_flux", "linear_regression_torch", "new_rule",
+    "autograd_gradients", "batches", "chain", "linear_regression_flux", "linear_regression_torch", "new_rule",
     "per_layer_learning_rates",
 }  # fmt: skip
 
@@ -100,6 +100,13 @@ def test_new_rule(environment: dict[str, str], tmp_path: Path) -> None:
     for _, right, value in rows:
         assert float(right) > 94
         assert float(value) < 0.2
+
+
+def test_chain(environment: dict[str, str], tmp_path: Path) -> None:
+    text = output("chain", environment, tmp_path)
+    assert "  m' = ema(m, g_clip_value, beta1)\n" in text
+    plain, clipped, average = (float(distance) for distance in re.findall(r"distance ([\d.]+)", text))
+    assert plain > 1 > 0.5 > clipped > average
 
 
 def test_autograd_gradients(environment: dict[str, str], tmp_path: Path) -> None:

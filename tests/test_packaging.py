@@ -34,7 +34,7 @@ def test_the_wheel_holds_what_is_not_python(unpacked: Path) -> None:
         assert (unpacked / "optdsl" / name).is_file(), name
     rules = unpacked / "optdsl" / "rules"
     found = sorted(path.relative_to(rules).with_suffix("").as_posix() for path in rules.rglob("*.opt"))
-    assert found == sorted(bundled.names())
+    assert found == sorted(bundled.files())
 
 
 def test_the_wheel_works_from_another_folder(unpacked: Path, tmp_path: Path) -> None:

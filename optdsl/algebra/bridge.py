@@ -8,14 +8,16 @@ depends on the expression alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from optdsl.algebra.construct import Sym, Value, admitted, number, operation, select
 from optdsl.algebra.limits import check_size
 from optdsl.algebra.restore import Unrepresentable, restored
 from optdsl.ir import nodes as ir
 from optdsl.ir.interval import Interval
-from optdsl.ir.nodes import Fold, Kind, Role, Rule, Symbol
+from optdsl.ir.nodes import Fold, Kind, Role, RowFold, Rule, Symbol
+
+Reduction: TypeAlias = ir.Reduce | ir.ReduceRows
 
 
 class Bridge:
@@ -27,7 +29,7 @@ class Bridge:
     def __init__(self, rule: Rule | None = None, positive: Collection[Symbol] = ()) -> None:
         self.intervals = {} if rule is None else {hyper.symbol: hyper.interval for hyper in rule.hypers}
         self.positive = frozenset(positive)
-        self.values: dict[Symbol | ir.Reduce, Value] = {}
+        self.values: dict[Symbol | Reduction, Value] = {}
         self.origins: dict[Value, ir.Expr] = {}
 
     def to_sympy(self, expr: ir.Expr) -> Value:
@@ -51,7 +53,7 @@ class Bridge:
                     return Sym.true if value else Sym.false
                 case ir.Ref(symbol):
                     return self.symbol(symbol)
-                case ir.Reduce():
+                case ir.Reduce() | ir.ReduceRows():
                     return self._opaque(node)
                 case ir.Select(condition, chosen, other):
                     return select(walk(condition), walk(chosen), walk(other), ir.kind(chosen))
@@ -77,14 +79,15 @@ class Bridge:
             self._enter(symbol, ir.Ref(symbol), self._assumptions(symbol))
         return self.values[symbol]
 
-    def _opaque(self, node: ir.Reduce) -> Value:
+    def _opaque(self, node: Reduction) -> Value:
         """Return a real symbol for a reduction: its elements are beyond scalar algebra."""
         if node not in self.values:
-            square = node.fold is Fold.DOT and node.args[0] == node.args[1]
+            square = node.fold in (Fold.DOT, RowFold.DOT) and node.args[0] == node.args[1]
+            square = square or node.fold in (RowFold.NORM, RowFold.RMS)
             self._enter(node, node, {"nonnegative": True} if square else {"real": True})
         return self.values[node]
 
-    def _enter(self, key: Symbol | ir.Reduce, origin: ir.Expr, assumptions: Mapping[str, bool]) -> None:
+    def _enter(self, key: Symbol | Reduction, origin: ir.Expr, assumptions: Mapping[str, bool]) -> None:
         value = Sym.Symbol(f"v{len(self.values)}", **assumptions)
         self.values[key] = value
         self.origins[value] = origin
@@ -97,6 +100,8 @@ class Bridge:
         match symbol.role:
             case Role.STEP | Role.SIZE:
                 return {"integer": True, "positive": True}
+            case Role.NDIM:
+                return {"integer": True, "nonnegative": True}
             case Role.HYPER:
                 return _interval_assumptions(self.intervals.get(symbol))
             case Role.GRADIENT | Role.OLD | Role.NEW | Role.LOCAL:

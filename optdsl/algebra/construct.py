@@ -89,6 +89,10 @@ def _sympy_operation(op: Op, args: tuple[Value, ...]) -> Value:
             return args[0] * args[1]
         case Op.DIV:
             return args[0] * _power(args[1], Sym.Integer(-1))
+        case Op.MOD:
+            if args[1] == 0:
+                raise NotReal("a remainder of a division by 0 isn't a number")
+            return Sym.Mod(*args)
         case Op.POW:
             return _power(args[0], args[1])
         case Op.LT:
@@ -198,5 +202,7 @@ def _combined(value: Value, parts: list[float]) -> float:
         return math.prod(parts)
     if value.is_Pow:
         return math.pow(parts[0], parts[1])
+    if value.func == Sym.Mod:
+        return parts[0] % parts[1]
     function = _FUNCTIONS.get(value.func)
     return max(parts) if function is None else float(function(parts[0]))

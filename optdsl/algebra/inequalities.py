@@ -52,7 +52,9 @@ class _Range:
 class Domain:
     """What SymPy's symbols stand for, and the intervals of those."""
 
-    def __init__(self, keys: Mapping[Value, Symbol | ir.Reduce], intervals: Mapping[Symbol, Interval | None]) -> None:
+    def __init__(
+        self, keys: Mapping[Value, Symbol | ir.Reduce | ir.ReduceRows], intervals: Mapping[Symbol, Interval | None]
+    ) -> None:
         self.ranges: dict[Value, _Range] = {}
         for value, key in keys.items():
             interval = intervals.get(key) if isinstance(key, Symbol) else None

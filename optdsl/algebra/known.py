@@ -67,6 +67,8 @@ class Known:
         interval = self.intervals.get(symbol, REAL)
         if symbol.role is Role.SIZE or (symbol.role is Role.STEP and symbol not in self.intervals):
             interval = Interval(low=1.0, low_closed=True)
+        if symbol.role is Role.NDIM:
+            interval = FROM
         return self._entered(made, interval)
 
     def atom(self, key: tuple[Any, ...], interval: Interval = REAL, varies: bool | None = None) -> Value:

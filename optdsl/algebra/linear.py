@@ -164,7 +164,7 @@ def _below_one(base: Value, domain: Domain) -> bool:
 
 
 def _refuse_reductions(expr: ir.Expr, target: Symbol) -> None:
-    if isinstance(expr, ir.Reduce):
+    if isinstance(expr, ir.Reduce | ir.ReduceRows):
         raise NotLinear(target, "depends on all elements of the tensor together")
     for part in ir.operands(expr):
         _refuse_reductions(part, target)

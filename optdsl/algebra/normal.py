@@ -20,7 +20,7 @@ from optdsl.algebra.limits import TooLarge, Unknown
 from optdsl.algebra.powers import Powers
 from optdsl.ir import nodes as ir
 from optdsl.ir.interval import Interval
-from optdsl.ir.nodes import Fold, Op, Symbol
+from optdsl.ir.nodes import Fold, Op, RowFold, Symbol
 
 MOST_CASES = 250
 """Cases into which one question is split."""
@@ -86,6 +86,8 @@ class Normal(Powers):
                 return self.number(chosen if self.truth(condition) else other)
             case ir.Reduce(fold, args):
                 return self._reduction(fold, [self.number(arg) for arg in args])
+            case ir.ReduceRows(row_fold, args):
+                return self._of_row(row_fold, [self.number(arg) for arg in args])
             case ir.Apply(Op.MIN | Op.MAX as op, (left, right)):
                 return self._extreme(op, left, right)
             case ir.Apply(Op.MUL | Op.DIV, (left, _)) if self.number(left) == 0:
@@ -152,6 +154,8 @@ class Normal(Powers):
                 return self.function(Op.LOG, args[0])
             case Op.LOG1P:
                 return self.function(Op.LOG, 1 + args[0])
+            case Op.MOD:
+                return self.remainder(*args)
             case Op.SIN | Op.COS | Op.TANH | Op.FLOOR:
                 return self.function(op, args[0])
         raise Unknown(f"`{op}` has no normal form")
@@ -191,6 +195,30 @@ class Normal(Powers):
             return sign * outside * self.atom(("largest", sign * product), varies=False)
         even = all(exponent % 2 == 0 for exponent in inside.values())
         return outside * self.atom(("sum", product), FROM if even else REAL, varies=False)
+
+    def _of_row(self, fold: RowFold, args: list[Value]) -> Value:
+        """Return a reduction over rows as an atom of what varies between elements, times what doesn't."""
+        outside: Value = Sym.Integer(1)
+        inside: Value = Sym.Integer(1)
+        for arg in args:
+            coefficient, factors = self.factors(arg)
+            outside *= coefficient if fold is not RowFold.AMAX else abs(coefficient)
+            inside *= 1 if fold is not RowFold.AMAX else Sym.sign(coefficient)
+            for factor, exponent in factors:
+                scalar = not self.atoms.per_element(factor)
+                if scalar and (fold is not RowFold.AMAX or self.signs(factor) == {1}):
+                    outside *= factor**exponent
+                else:
+                    inside *= factor**exponent
+        if outside == 0:
+            return outside
+        length = fold in (RowFold.NORM, RowFold.RMS)
+        # Sums of products are the same whichever factor is which.
+        name = "sum" if fold is RowFold.DOT else str(fold)
+        inside = Sym.expand(Sym.cancel(inside))
+        return (self.absolute(outside) if length else outside) * self.atom(
+            (f"row {name}", inside), FROM if length else REAL, varies=True
+        )
 
     # Zero
 

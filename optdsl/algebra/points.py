@@ -169,17 +169,20 @@ def outcomes(system: System, point: Point, course: Course, arithmetic: Arithmeti
     if hypers is None:
         return
     rule, size = system.unrounded, len(course)
+    shape = (1, size) if size > 1 else (size,)  # several elements are one row
     x = elements(course.starts)
-    states = initial_states(rule, arithmetic, hypers, x)
+    states = initial_states(rule, arithmetic, hypers, x, shape)
     for t, row in enumerate(course.gradients, 1):
         raw = elements(row)
 
         def value_of(symbol: Symbol, raw: Any = raw) -> Any:
+            if symbol.role is Role.NDIM:
+                return arithmetic.literal(Fraction(len(shape)))
             if symbol.role is Role.SIZE:
                 return arithmetic.literal(Fraction(size))
             return raw if symbol.role is Role.GRADIENT else exact[symbol.name]
 
         g = arithmetic.spread(evaluate(system.gradient, value_of, arithmetic, size), size)
-        outcome = step(rule, arithmetic, hypers, x, g, states, t)
+        outcome = step(rule, arithmetic, hypers, x, g, states, t, shape)
         yield outcome
         x, states = outcome.parameter, outcome.states

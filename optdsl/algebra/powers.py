@@ -112,7 +112,7 @@ class Powers(Known):
     def _whole(self, exponent: Value) -> bool:
         """Return whether an exponent is a whole number: a polynomial of step numbers."""
         keys = [self.atoms.keys[symbol] for symbol in exponent.free_symbols]
-        counts = all(isinstance(key, Symbol) and key.role in (Role.STEP, Role.SIZE) for key in keys)
+        counts = all(isinstance(key, Symbol) and key.role in (Role.STEP, Role.SIZE, Role.NDIM) for key in keys)
         terms = Sym.Add.make_args(Sym.expand(exponent))
         return counts and exponent.is_polynomial() and all(term.as_coeff_Mul()[0].is_Integer for term in terms)
 
@@ -126,6 +126,16 @@ class Powers(Known):
             power = self.atom(("exp", rest if whole else term), ABOVE)
             result *= power**coefficient if whole else power
         return result
+
+    def remainder(self, value: Value, divisor: Value) -> Value:
+        value, divisor = Sym.cancel(value), Sym.cancel(divisor)
+        if divisor == 0:
+            raise NotReal("a remainder of a division by 0 isn't a number")
+        if value == 0 or value == divisor:
+            return Sym.Integer(0)
+        if value.is_Rational and divisor.is_Rational:
+            return Sym.Mod(value, divisor)
+        return self.atom(("remainder", value, divisor))
 
     def function(self, op: Op, value: Value) -> Value:
         value = Sym.cancel(value)

@@ -165,7 +165,7 @@ def _drawn(symbol: Symbol, interval: Interval | None, positive: bool, chance: ra
     """Return a random value a symbol can have."""
     if symbol.kind is Kind.BOOLEAN:
         return chance.random() < 0.5
-    if symbol.role in (Role.STEP, Role.SIZE):
+    if symbol.role in (Role.STEP, Role.SIZE, Role.NDIM):
         return float(chance.randint(1, 20))
     low, high = (interval.low, interval.high) if interval is not None else (-float("inf"), float("inf"))
     low = max(low, 0.0) if positive else low

@@ -35,6 +35,7 @@ _BINARY: dict[Any, Op] = {
     Sym.GreaterThan: Op.GE,
     Sym.Equality: Op.EQ,
     Sym.Unequality: Op.NE,
+    Sym.Mod: Op.MOD,
 }
 _FOLDED: dict[Any, Op] = {Sym.And: Op.AND, Sym.Or: Op.OR, Sym.Min: Op.MIN, Sym.Max: Op.MAX}
 

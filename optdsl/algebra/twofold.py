@@ -98,8 +98,16 @@ class Twofold(Lists):
             turning = args[1:]
         elif op is Op.POW:
             turning = args
-        elif op is Op.FLOOR and self.many.context.isfinite(args[0].many):
-            near = self.many.context.nint(args[0].many)
-            turning = (self.scalar(Op.SUB, (args[0], Pair(self.few.context.convert(near), near))),)
+        elif op is Op.MOD:
+            turning = (args[1], *self._beyond_whole(self.scalar(Op.DIV, args)))
+        elif op is Op.FLOOR:
+            turning = self._beyond_whole(args[0])
         if not all(self.clear(value) for value in turning):
             raise Doubtful
+
+    def _beyond_whole(self, value: Pair) -> tuple[Pair, ...]:
+        """Return by how much a number differs from the nearest whole one; nothing where it is infinite or NaN."""
+        if not self.many.context.isfinite(value.many):
+            return ()
+        near = self.many.context.nint(value.many)
+        return (self.scalar(Op.SUB, (value, Pair(self.few.context.convert(near), near))),)

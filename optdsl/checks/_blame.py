@@ -13,10 +13,10 @@ from optdsl.checks._suspects import Trouble, trouble
 from optdsl.checks._trial import Step
 from optdsl.ir import nodes as ir
 from optdsl.ir.arithmetic import Arithmetic
-from optdsl.ir.evaluate import evaluate
+from optdsl.ir.evaluate import evaluate, row_width
 from optdsl.ir.nodes import Op, Rate, Role, Rule, Symbol
 
-_INFIX = {Op.ADD: " + ", Op.SUB: " - ", Op.MUL: "*", Op.DIV: "/", Op.POW: "^"}
+_INFIX = {Op.ADD: " + ", Op.SUB: " - ", Op.MUL: "*", Op.DIV: "/", Op.MOD: " % ", Op.POW: "^"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def blame(
     Arms not taken have no influence and are passed over.
     """
     size = len(step.x)
+    shape = (size,) if step.shape is None else step.shape
     equations = {equation.target: equation for equation in rule.equations}
 
     def value_of(symbol: Symbol) -> Any:
@@ -60,12 +61,14 @@ def blame(
                 return float(step.t)
             case Role.SIZE:
                 return float(size)
+            case Role.NDIM:
+                return float(len(shape))
             case _:
                 return step.outcome.values[symbol]
 
     def values(expr: ir.Expr) -> list[Any]:
         """Return the value of an expression at the element, or at all of them within a reduction."""
-        value = evaluate(expr, value_of, arithmetic, size)
+        value = evaluate(expr, value_of, arithmetic, size, row_width(shape))
         if ir.rate(expr) < Rate.ELEMENT or not isinstance(value, list | np.ndarray):
             return [value]
         return list(value) if whole else [value[index]]
@@ -82,13 +85,13 @@ def blame(
         return next((part for part in ir.operands(expr) if _computed(part) and not finite(part)), None)
 
     expr: ir.Expr = equations[target].value
-    whole = isinstance(expr, ir.Reduce)
+    whole = isinstance(expr, ir.Reduce | ir.ReduceRows)
     place = expr.span or equations[target].span or (0, 0)
     while (part := inner(expr)) is not None:
         if isinstance(expr, ir.Ref):
             place = equations[expr.symbol].span or place
         expr = part
-        whole = whole or isinstance(expr, ir.Reduce)
+        whole = whole or isinstance(expr, ir.Reduce | ir.ReduceRows)
         place = expr.span or place
 
     def taken(part: ir.Expr) -> ir.Expr:
@@ -131,5 +134,7 @@ def _words(expr: ir.Expr, shown: list[str]) -> str:
             return f"{op}({', '.join(shown)})"
         case ir.Reduce(fold):
             return f"{fold}(...)"
+        case ir.ReduceRows(row_fold):
+            return f"{row_fold}(..., axes=rest)"
         case _:
             return "this value"

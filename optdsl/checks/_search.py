@@ -17,7 +17,7 @@ from optdsl.checks._blame import Culprit, blame
 from optdsl.checks._suspects import Suspect, Trouble, settings
 from optdsl.ir import nodes as ir
 from optdsl.ir.arithmetic import Arrays
-from optdsl.ir.evaluate import evaluate
+from optdsl.ir.evaluate import Shape, evaluate
 from optdsl.ir.nodes import Rate, Role, Rule, Symbol
 
 STEPS = 8
@@ -66,7 +66,8 @@ def failures(rule: Rule, suspects: list[Suspect]) -> Iterator[Failure]:
     for setting in settings(rule):
         hypers = _trial.values(rule, setting)
         for start, sequences in _runs(rule):
-            yield from _failing(rule, hypers, setting, start, sequences)
+            for shape in _trial.shapes(rule, len(start)):
+                yield from _failing(rule, hypers, setting, start, sequences, shape)
         last = _first_bad_step(rule, hypers, suspects)
         if last:
             yield from _failing(rule, hypers, setting, np.ones(1), np.ones((last, 1)))
@@ -88,21 +89,22 @@ def mixes_elements(rule: Rule) -> bool:
     waiting: list[ir.Expr] = [equation.value for equation in rule.equations] + [state.init for state in rule.states]
     while waiting:
         expr = waiting.pop()
-        if isinstance(expr, ir.Reduce) or (isinstance(expr, ir.Ref) and expr.symbol.role is Role.SIZE):
+        if ir.has_reduction(expr) or (isinstance(expr, ir.Ref) and expr.symbol.role in (Role.SIZE, Role.NDIM)):
             return True
         waiting += ir.operands(expr)
     return False
 
 
 def _failing(
-    rule: Rule, hypers: Mapping[str, Any], setting: Mapping[str, bool | float], start: Any, sequences: Any
-) -> Iterator[Failure]:
+    rule: Rule, hypers: Mapping[str, Any], setting: Mapping[str, bool | float], start: Any, sequences: Any,
+    shape: Shape | None = None,
+) -> Iterator[Failure]:  # fmt: skip
     """Yield what fails in one run, each operation at its first failure."""
     arithmetic = Arrays(np.float64)
     failed: set[tuple[Symbol, int]] = set()
     together = mixes_elements(rule)
     left = _MOST_BLAMED_IN_ALL
-    for step in _trial.steps(rule, hypers, start, sequences, arithmetic):
+    for step in _trial.steps(rule, hypers, start, sequences, arithmetic, shape):
         stop = max(0, left - _MOST_BLAMED)
         for target, index, _ in _trial.turned_bad(rule, step):
             if (target, index) in failed:

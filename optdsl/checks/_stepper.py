@@ -23,7 +23,9 @@ Compute = Callable[[Slots], Any]
 
 
 class Stepper:
-    """A rule at given hyperparameters, stepping on a tensor of one size. `wanted` are the values that are computed.
+    """A rule at given hyperparameters, stepping on a tensor of one size and one axis.
+
+    `wanted` are the values that are computed.
 
     What `compiled` makes can be computed after a step, if all it reads is wanted.
     """
@@ -123,12 +125,19 @@ class Stepper:
                 return lambda values: arithmetic.fold(
                     fold, tuple(arithmetic.spread(arg(values), size) for arg in folded)
                 )
+            case ir.ReduceRows(row_fold, args):
+                folded = [self.compiled(arg) for arg in args]
+                return lambda values: arithmetic.fold_rows(
+                    row_fold, tuple(arithmetic.spread(arg(values), size) for arg in folded), 1
+                )
             case ir.Apply(op, args):
                 return self._applying(expr, op, [self.compiled(arg) for arg in args])
 
     def _reading(self, symbol: Symbol) -> Compute:
         if symbol.role is Role.SIZE:
             return lambda values: float(self.size)
+        if symbol.role is Role.NDIM:
+            return lambda values: 1.0
         if symbol.role is Role.STEP:
             return lambda values: float(self.t)
         slot = self._number(symbol)

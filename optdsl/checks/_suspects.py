@@ -43,7 +43,7 @@ def trouble(op: Op | None, args: list[float]) -> Trouble | None:
     if not args or math.isnan(args[0]):
         return None
     match op:
-        case Op.DIV:
+        case Op.DIV | Op.MOD:
             return Trouble.ZERO if args[1] == 0 else None
         case Op.POW:
             if args[0] == 0 and args[1] < 0:
@@ -80,7 +80,8 @@ def suspects(rule: Rule, ranges: Ranges) -> list[Suspect]:
             if key not in visited:
                 visited.add(key)
                 walk(equations[expr.symbol], key[1])
-        elements_of_all = isinstance(expr, ir.Reduce)  # what is known of one element isn't known of the others
+        # What is known of one element isn't known of the others.
+        elements_of_all = isinstance(expr, ir.Reduce | ir.ReduceRows)
         for part in ir.operands(expr):
             walk(part, ranges if elements_of_all else where)
         if isinstance(expr, ir.Apply):
@@ -94,8 +95,9 @@ def suspects(rule: Rule, ranges: Ranges) -> list[Suspect]:
 
 
 def _itself(expr: ir.Apply, ranges: Ranges) -> Iterator[Suspect]:
-    part = expr.args[1] if expr.op is Op.DIV else expr.args[0]
-    if expr.op not in (Op.DIV, Op.POW, Op.SQRT, Op.LOG, Op.LOG1P):
+    quotient = expr.op in (Op.DIV, Op.MOD)
+    part = expr.args[1] if quotient else expr.args[0]
+    if not quotient and expr.op not in (Op.POW, Op.SQRT, Op.LOG, Op.LOG1P):
         return
     values = ranges.operand(expr, part)
     exponent = ranges.of(expr.args[1]) if expr.op is Op.POW else bounds.point(0.5)
@@ -104,7 +106,7 @@ def _itself(expr: ir.Apply, ranges: Ranges) -> Iterator[Suspect]:
     whole = bounds.is_point(exponent) and exponent.low == ieee.floor(exponent.low)
     if divides and least in values:
         yield Suspect(Trouble.ZERO, expr, part)
-    if expr.op is not Op.DIV and not whole and values.low < least:
+    if not quotient and not whole and values.low < least:
         yield Suspect(Trouble.NEGATIVE, expr, part)
 
 

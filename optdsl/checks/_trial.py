@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from optdsl.ir.arithmetic import Arithmetic, Arrays, Floats
-from optdsl.ir.evaluate import Outcome, constant, initial_states, step
-from optdsl.ir.nodes import Kind, Role, Rule, Symbol
+from optdsl.ir.evaluate import Outcome, Shape, constant, initial_states, step
+from optdsl.ir.nodes import Expr, Kind, ReduceRows, Ref, Role, Rule, Symbol, operands
 
 MOST_SETTINGS = 16
 """Combinations of truth-valued hyperparameters that are tried."""
@@ -28,6 +28,7 @@ class Step:
     g: Any
     states: Mapping[str, Any]
     outcome: Outcome
+    shape: Shape | None = None
 
 
 def values(rule: Rule, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,17 +56,31 @@ def elements(arithmetic: Arithmetic, numbers: Sequence[float]) -> Any:
 
 def steps(
     rule: Rule, hypers: Mapping[str, Any], x: Sequence[float], gradients: Sequence[Any],
-    arithmetic: Arithmetic | None = None,
+    arithmetic: Arithmetic | None = None, shape: Shape | None = None,
 ) -> Iterator[Step]:  # fmt: skip
-    """Yield one step from the initial state per gradient: a number for all elements, or a tensor of numbers."""
+    """Yield one step from the initial state per gradient: a number for all elements, or a tensor of numbers.
+
+    `shape` is that of the parameter, None for one axis.
+    """
     arithmetic = arithmetic or Floats()
     parameter = elements(arithmetic, x)
-    states: Mapping[str, Any] = initial_states(rule, arithmetic, hypers, parameter)
+    states: Mapping[str, Any] = initial_states(rule, arithmetic, hypers, parameter, shape)
     for t, gradient in enumerate(gradients, 1):
         g = arithmetic.spread(gradient, len(x))
-        outcome = step(rule, arithmetic, hypers, parameter, g, states, t)
-        yield Step(t, parameter, g, states, outcome)
+        outcome = step(rule, arithmetic, hypers, parameter, g, states, t, shape)
+        yield Step(t, parameter, g, states, outcome, shape)
         parameter, states = outcome.parameter, outcome.states
+
+
+def shapes(rule: Rule, size: int) -> tuple[Shape, ...]:
+    """Return the shapes to try a tensor of so many elements in: as one row too, where the rule looks at its axes."""
+    waiting: list[Expr] = [equation.value for equation in rule.equations] + [state.init for state in rule.states]
+    while waiting:
+        expr = waiting.pop()
+        if isinstance(expr, ReduceRows) or (isinstance(expr, Ref) and expr.symbol.role is Role.NDIM):
+            return (size,), (1, size)
+        waiting += operands(expr)
+    return ((size,),)
 
 
 def turned_bad(rule: Rule, step: Step) -> Iterator[tuple[Symbol, int, float]]:

@@ -23,7 +23,7 @@ class Witness:
 def witness(rule: Rule, failure: Failure, number: str = "") -> Witness:
     """Return a failure in words: "at t = 2, g = 1 at every step: 0/0 in `g/(m - g)`"."""
     culprit = failure.culprit
-    part = culprit.operands[1 if culprit.op is Op.DIV else 0]
+    part = culprit.operands[1 if culprit.op in (Op.DIV, Op.MOD) else 0]
     place = _trial.quoted(rule, culprit.span)
     where = f"at t = {failure.t}{_start(rule, failure)}{_gradients(rule, failure)}"
     where += _trial.shown(rule, failure.setting) + (f", in {number}" if number else "")

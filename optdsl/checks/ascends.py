@@ -64,8 +64,11 @@ class Ascends(Problem):
 def check(rule: Rule) -> Iterator[Problem]:
     """Yield a finding where the first move goes up the gradient, at the defaults or with truth values set otherwise.
 
-    One that makes the same step under g and -g has lost the sign on the way, and climbs for one of them.
+    One that makes the same step under g and -g has lost the sign on the way, and climbs for one of them. A transform
+    may turn the gradient round.
     """
+    if rule.transform:
+        return
     for setting in _trial.settings(rule, _held(rule)):
         for start in _STARTS:
             moved = [_moved(rule, setting, start, size * side) for size in _SIZES for side in (1, -1)]

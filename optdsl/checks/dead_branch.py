@@ -65,7 +65,7 @@ class _Walk:
             self._select(expr, where)
         elif isinstance(expr, ir.Apply) and expr.op in (Op.AND, Op.OR):
             self._logic(expr, where)
-        elif isinstance(expr, ir.Reduce):
+        elif isinstance(expr, ir.Reduce | ir.ReduceRows):
             path, self.path = self.path, []  # what is known of one element isn't known of the others
             for part in expr.args:
                 self.visit(part, self.everywhere)

@@ -56,9 +56,12 @@ class MovesAtZeroLr(Problem):
 
 
 def check(rule: Rule) -> Iterator[Problem]:
-    """Yield a finding where the parameter moves in the first steps at learning rate 0 and defaults otherwise."""
+    """Yield a finding where the parameter moves in the first steps at learning rate 0 and defaults otherwise.
+
+    A transform makes no step.
+    """
     rate = _rate(rule)
-    if rate is None:
+    if rate is None or rule.transform:
         return
     name = rate.symbol.name
     moved = _moved(rule, {name: 0.0})

@@ -14,6 +14,7 @@ from optdsl.checks._blame import Culprit, blame
 from optdsl.diagnostics import Problem, Severity
 from optdsl.ir import nodes as ir
 from optdsl.ir.arithmetic import Arithmetic, Arrays, Floats
+from optdsl.ir.evaluate import Shape
 from optdsl.ir.nodes import Op, Role, Rule, Symbol
 
 _TENSORS = ((1.0, -1.0), (0.0,))
@@ -76,24 +77,25 @@ def check(rule: Rule) -> Iterator[Problem]:
         for arithmetic, number in ((Floats(), ""), (Arrays(np.float32), "float32")):
             for x in _TENSORS:
                 for gradients in _GRADIENTS:
-                    for problem in _trouble(rule, hypers, arithmetic, number, x, gradients, setting):
-                        if problem.span not in found:
-                            found.add(problem.span)
-                            yield problem
+                    for shape in _trial.shapes(rule, len(x)):
+                        for problem in _trouble(rule, hypers, arithmetic, number, x, gradients, setting, shape):
+                            if problem.span not in found:
+                                found.add(problem.span)
+                                yield problem
 
 
 def _trouble(
     rule: Rule, hypers: Mapping[str, Any], arithmetic: Arithmetic, number: str, x: tuple[float, ...],
-    gradients: tuple[float, ...], setting: Mapping[str, bool],
+    gradients: tuple[float, ...], setting: Mapping[str, bool], shape: Shape,
 ) -> Iterator[NonfiniteAtZeroGradient]:  # fmt: skip
     """Yield what goes wrong in the first bad step of one trial."""
-    for step in _trial.steps(rule, hypers, x, gradients, arithmetic):
+    for step in _trial.steps(rule, hypers, x, gradients, arithmetic, shape):
         bad = list(_trial.turned_bad(rule, step))
         if bad and step.g[0] != 0:
             return  # not for want of a gradient
         for target, index, value in bad:
             culprit = blame(rule, target, index, step, hypers, arithmetic)
-            if _whatever_the_gradient(rule, hypers, x, gradients[: step.t - 1], culprit):
+            if _whatever_the_gradient(rule, hypers, x, gradients[: step.t - 1], culprit, shape):
                 continue
             yield NonfiniteAtZeroGradient(
                 span=culprit.span, target=f"{target.name}'", becomes="NaN" if math.isnan(value) else "infinite",
@@ -106,8 +108,9 @@ def _trouble(
 
 
 def _whatever_the_gradient(
-    rule: Rule, hypers: Mapping[str, Any], x: tuple[float, ...], earlier: tuple[float, ...], culprit: Culprit
-) -> bool:
+    rule: Rule, hypers: Mapping[str, Any], x: tuple[float, ...], earlier: tuple[float, ...], culprit: Culprit,
+    shape: Shape,
+) -> bool:  # fmt: skip
     """Return whether the same operation fails, too, under a gradient of 1 and of -1 in place of the last 0.
 
     Then the 0 isn't to blame; `vanishing-denominator` or `negative-radicand` tells what is.
@@ -115,7 +118,7 @@ def _whatever_the_gradient(
     if culprit.trouble is None:
         return False
     for gradient in (1.0, -1.0):
-        *_, step = _trial.steps(rule, hypers, x, (*earlier, gradient))
+        *_, step = _trial.steps(rule, hypers, x, (*earlier, gradient), shape=shape)
         blamed = (
             blame(rule, target, index, step, hypers, Floats()) for target, index, _ in _trial.turned_bad(rule, step)
         )

@@ -33,11 +33,12 @@ class UnusedHyper(Problem):
 
 
 def check(rule: Rule) -> Iterator[Problem]:
-    """Yield the hyperparameters that no equation, initial value, condition or other default reads."""
+    """Yield the hyperparameters that no equation, initial value, condition, view or other default reads."""
     exprs = [equation.value for equation in rule.equations]
     exprs += [hyper.default for hyper in rule.hypers]
     exprs += [state.init for state in rule.states]
     exprs += [state.when for state in rule.states if state.when is not None]
+    exprs += [view.value for view in rule.views]
     read = {symbol for expr in exprs for symbol in symbols(expr)}
     for hyper in rule.hypers:
         if hyper.symbol not in read:

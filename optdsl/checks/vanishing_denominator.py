@@ -29,6 +29,8 @@ class VanishingDenominator(Problem):
         match self.op:
             case Op.DIV:
                 what = "the denominator"
+            case Op.MOD:
+                what = "the divisor"
             case Op.POW:
                 what = "the base of a negative power,"
             case _:
@@ -46,6 +48,8 @@ class VanishingDenominator(Problem):
         match self.op:
             case Op.DIV:
                 return "add a positive `eps` to it, or leave the case out: `if ... == 0 then ... else ...`"
+            case Op.MOD:
+                return "keep it from being 0: `in [1, inf)` says so of a hyperparameter"
             case Op.POW:
                 return "add a positive `eps` to the base"
         return "add a positive `eps` to the argument"

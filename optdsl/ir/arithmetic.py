@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from optdsl.ir import ieee
-from optdsl.ir.nodes import Fold, Op
+from optdsl.ir.nodes import Fold, Op, RowFold
 from optdsl.ir.storage import storage_type
 
 Scalar = Any  # float, mpf or bool
@@ -39,6 +39,9 @@ class Arithmetic(Protocol):
     def fold(self, fold: Fold, args: tuple[Elements, ...]) -> Scalar:
         """Reduce elements to one scalar."""
 
+    def fold_rows(self, fold: RowFold, args: tuple[Elements, ...], width: int) -> Elements:
+        """Reduce each run of `width` elements, and give each of them the result, rounded."""
+
     def spread(self, value: Scalar, size: int) -> Elements:
         """Return a tensor whose every element is a scalar, rounded."""
 
@@ -55,6 +58,7 @@ _FLOAT_OPS: dict[Op, Callable[..., Any]] = {
     Op.SUB: lambda a, b: a - b,
     Op.MUL: lambda a, b: a * b,
     Op.DIV: ieee.divide,
+    Op.MOD: ieee.modulo,
     Op.POW: ieee.power,
     Op.LT: lambda a, b: a < b,
     Op.LE: lambda a, b: a <= b,
@@ -80,6 +84,13 @@ _FLOAT_OPS: dict[Op, Callable[..., Any]] = {
     Op.MIN: ieee.minimum,
     Op.MAX: ieee.maximum,
 }
+
+
+_WHOLE = {
+    RowFold.SUM: Fold.SUM, RowFold.MEAN: Fold.SUM, RowFold.DOT: Fold.DOT, RowFold.NORM: Fold.DOT,
+    RowFold.RMS: Fold.DOT, RowFold.AMAX: Fold.AMAX,
+}  # fmt: skip
+"""What the elements of a row are joined by."""
 
 
 class Lists(ABC):
@@ -119,6 +130,19 @@ class Lists(ABC):
             first = self.scalar(Op.ADD, (first, self.literal(Fraction(0))))
         return first
 
+    def fold_rows(self, fold: RowFold, args: tuple[list[Any], ...], width: int) -> list[Any]:
+        if width == 0:
+            return []
+        rows = (tuple(arg[start : start + width] for arg in args) for start in range(0, len(args[0]), width))
+        return [value for row in rows for value in [self._folded_row(fold, row)] * width]
+
+    def _folded_row(self, fold: RowFold, args: tuple[list[Any], ...]) -> Scalar:
+        square = fold in (RowFold.NORM, RowFold.RMS)
+        value = self.fold(_WHOLE[fold], args * 2 if square else args)
+        if fold in (RowFold.MEAN, RowFold.RMS):
+            value = self.scalar(Op.DIV, (value, self.literal(Fraction(len(args[0])))))
+        return self.scalar(Op.SQRT, (value,)) if square else value
+
     @abstractmethod
     def literal(self, value: Fraction | float) -> Scalar: ...
 
@@ -150,6 +174,7 @@ class Digits(Lists):
         mp = self.context
         self._functions: dict[Op, Callable[..., Any]] = {
             Op.DIV: self._divide,
+            Op.MOD: self._modulo,
             Op.POW: self._power,
             Op.ABS: abs,
             Op.SQRT: mp.sqrt,
@@ -184,6 +209,13 @@ class Digits(Lists):
             return a / b
         return self.context.nan if a != a or a == 0 else self.context.sign(a) * self.context.inf
 
+    def _modulo(self, a: Scalar, b: Scalar) -> Scalar:
+        if b == 0 or b != b or not self.context.isfinite(a):
+            return self.context.nan
+        if self.context.isinf(b):
+            return a if a == 0 or (a > 0) == (b > 0) else b
+        return a % b
+
     def _power(self, a: Scalar, b: Scalar) -> Scalar:
         if a == 0 and b < 0:
             return self.context.inf
@@ -196,6 +228,7 @@ _ARRAY_OPS: dict[Op, np.ufunc] = {
     Op.SUB: np.subtract,
     Op.MUL: np.multiply,
     Op.DIV: np.divide,
+    Op.MOD: np.remainder,
     Op.POW: np.power,
     Op.LT: np.less,
     Op.LE: np.less_equal,
@@ -275,3 +308,19 @@ class Arrays:
                     return float(np.sum(wide[0] * wide[1]))
                 case Fold.AMAX:
                     return float(np.max(wide[0], initial=-np.inf)) + 0.0
+
+    def fold_rows(self, fold: RowFold, args: tuple[Any, ...], width: int) -> Any:
+        wide = [arg.astype(np.float64).reshape(-1, width) if width else arg for arg in args]
+        if width == 0:
+            return wide[0]
+        with np.errstate(all="ignore"):
+            if fold is RowFold.AMAX:
+                values = np.max(wide[0], axis=1) + 0.0
+            else:
+                terms = wide[0] if _WHOLE[fold] is Fold.SUM else wide[0] * wide[-1]
+                values = np.sum(terms, axis=1)
+            if fold in (RowFold.MEAN, RowFold.RMS):
+                values = values / width
+            if fold in (RowFold.NORM, RowFold.RMS):
+                values = np.sqrt(values)
+            return np.repeat(values.astype(self.dtype), width)

@@ -144,7 +144,7 @@ def _rounded(end: float) -> float:
 
 def applied(op: Op, args: tuple[Interval, ...], elements: bool = False) -> Interval:
     """Return bounds on what an operation on numbers gives: in float64, or of `elements` in float32 or float64."""
-    if op in (Op.MIN, Op.MAX, Op.NEG, Op.ABS, Op.SIGN, Op.SIN, Op.COS):
+    if op in (Op.MIN, Op.MAX, Op.NEG, Op.ABS, Op.SIGN, Op.SIN, Op.COS, Op.MOD):
         return _exact(op, args)
     square = op is Op.POW and args[1] == point(2.0)
     once = square or op in (Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.SQRT)
@@ -176,7 +176,18 @@ def _exact(op: Op, args: tuple[Interval, ...]) -> Interval:
             low = 1.0 if is_positive(a) else 0.0 if a.low >= 0 else -1.0
             high = -1.0 if is_positive(negated(a)) else 0.0 if a.high <= 0 else 1.0
             return Interval(low, high, True, True)
+        case Op.MOD:
+            return _remainder(a, args[1])
     return AT_MOST_ONE
+
+
+def _remainder(a: Interval, b: Interval) -> Interval:
+    """Return the range of a remainder: from 0 to the divisor, which rounding may reach."""
+    if b.low >= 0:
+        return Interval(0.0, min(a.high, b.high) if a.low >= 0 else b.high, True, True)
+    if b.high <= 0:
+        return Interval(max(a.low, b.low) if a.high <= 0 else b.low, 0.0, True, True)
+    return Interval(b.low, b.high, True, True)
 
 
 def _larger(a: Interval, b: Interval) -> Interval:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 from optdsl.ir.arithmetic import Arithmetic, Elements, Floats
@@ -18,6 +19,7 @@ from optdsl.ir.nodes import (
     Number,
     Rate,
     Reduce,
+    ReduceRows,
     Ref,
     Role,
     Rule,
@@ -39,8 +41,21 @@ class Outcome:
     values: dict[Symbol, Any]
 
 
-def evaluate(expr: Expr, value_of: Callable[[Symbol], Any], arithmetic: Arithmetic, size: int) -> Any:
-    """Return the value of an expression; `value_of` gives that of a symbol."""
+Shape = tuple[int, ...]
+
+
+def row_width(shape: Shape) -> int:
+    """Return how many elements of a tensor share an index of the first axis; 1 where there is no second axis."""
+    return prod(shape[1:]) if len(shape) > 1 else 1
+
+
+def evaluate(
+    expr: Expr, value_of: Callable[[Symbol], Any], arithmetic: Arithmetic, size: int, width: int = 1
+) -> Any:  # fmt: skip
+    """Return the value of an expression; `value_of` gives that of a symbol.
+
+    A tensor has `size` elements, of which each `width` one after the other are a row.
+    """
 
     def walk(node: Expr) -> Any:
         match node:
@@ -52,6 +67,8 @@ def evaluate(expr: Expr, value_of: Callable[[Symbol], Any], arithmetic: Arithmet
                 return value_of(symbol)
             case Reduce(fold, args):
                 return arithmetic.fold(fold, tuple(arithmetic.spread(walk(arg), size) for arg in args))
+            case ReduceRows(row_fold, args):
+                return arithmetic.fold_rows(row_fold, tuple(arithmetic.spread(walk(arg), size) for arg in args), width)
             case Select(condition, chosen, other):
                 if rate(condition) < Rate.ELEMENT:
                     return walk(chosen if walk(condition) else other)
@@ -83,32 +100,69 @@ def present_states(rule: Rule, hypers: Mapping[str, Any]) -> tuple[State, ...]:
     return tuple(state for state in rule.states if state.when is None or constant(state.when, hypers))
 
 
-def initial_states(rule: Rule, arithmetic: Arithmetic, hypers: Mapping[str, Any], x: Elements) -> dict[str, Any]:
-    """Return the states of a parameter at its first step."""
+def initial_states(
+    rule: Rule, arithmetic: Arithmetic, hypers: Mapping[str, Any], x: Elements, shape: Shape | None = None
+) -> dict[str, Any]:
+    """Return the states of a parameter at its first step. `shape` is that of `x`, None for one axis."""
+    shape = (len(x),) if shape is None else shape
 
     def value_of(symbol: Symbol) -> Any:
         if symbol.role is Role.HYPER:
             return hypers[symbol.name]
+        if symbol.role is Role.NDIM:
+            return arithmetic.literal(Fraction(len(shape)))
         return arithmetic.literal(Fraction(len(x))) if symbol.role is Role.SIZE else x
 
     states = {}
     for state in present_states(rule, hypers):
-        value = evaluate(state.init, value_of, arithmetic, len(x))
+        value = evaluate(state.init, value_of, arithmetic, len(x), row_width(shape))
         if not state.scalar:
             value = arithmetic.store(arithmetic.spread(value, len(x)), state.storage)
         states[state.name] = value
     return states
 
 
+def view(
+    rule: Rule, name: str, arithmetic: Arithmetic, hypers: Mapping[str, Any], x: Elements, states: Mapping[str, Any],
+    t: int, shape: Shape | None = None,
+) -> Elements:  # fmt: skip
+    """Return a view of a parameter that has made `t` steps; KeyError if the rule has none of that name.
+
+    `x`, `states` and `shape` are as `step` takes them. Before its first step a parameter is its own view.
+    """
+    axes = 1 if shape is None else len(shape)
+    value = next((view.value for view in rule.views if view.name == name), None)
+    if value is None:
+        raise KeyError(name)
+    if t == 0:
+        return x
+
+    def value_of(symbol: Symbol) -> Any:
+        match symbol.role:
+            case Role.HYPER:
+                return hypers[symbol.name]
+            case Role.STEP:
+                return arithmetic.literal(Fraction(t))
+            case Role.SIZE:
+                return arithmetic.literal(Fraction(len(x)))
+            case Role.NDIM:
+                return arithmetic.literal(Fraction(axes))
+        return x if symbol == rule.parameter else arithmetic.load(states[symbol.name])
+
+    return arithmetic.spread(evaluate(value, value_of, arithmetic, len(x)), len(x))
+
+
 def step(
     rule: Rule, arithmetic: Arithmetic, hypers: Mapping[str, Any], x: Elements, g: Elements, states: Mapping[str, Any],
-    t: int,
+    t: int, shape: Shape | None = None,
 ) -> Outcome:  # fmt: skip
     """Return the parameter and its states after step `t` (1 is the first).
 
     `x` and `g` are one-dimensional: lists for `Floats` and `Digits`, arrays for `Arrays`. `states` holds those that
     exist at these hyperparameters, as `initial_states` or an earlier step made them. Nothing is changed in place.
+    `shape` is that of the parameter whose elements, the last axis fastest, `x` and `g` hold; None for one axis.
     """
+    shape = (len(x),) if shape is None else shape
     values: dict[Symbol, Any] = {rule.parameter: x, rule.gradient: g}
     equations = {equation.target: equation.value for equation in rule.equations}
     size = len(x)
@@ -128,8 +182,10 @@ def step(
                 return arithmetic.literal(Fraction(t))
             case Role.SIZE:
                 return arithmetic.literal(Fraction(size))
+            case Role.NDIM:
+                return arithmetic.literal(Fraction(len(shape)))
             case Role.NEW | Role.LOCAL | Role.GRADIENT:
-                value = evaluate(equations[symbol], value_of, arithmetic, size)
+                value = evaluate(equations[symbol], value_of, arithmetic, size, row_width(shape))
                 return arithmetic.spread(value, size) if symbol.rate is Rate.ELEMENT else value
 
     new = {equation.target.name: equation.target for equation in rule.equations if equation.target.role is Role.NEW}

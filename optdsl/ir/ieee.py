@@ -21,6 +21,14 @@ def divide(a: float, b: float) -> float:
         return NAN if a != a or a == 0.0 else math.copysign(INF, a) * math.copysign(1.0, b)
 
 
+def modulo(a: float, b: float) -> float:
+    """Return the remainder a - b*floor(a/b), without rounding on the way; it has the sign of b. NaN for b = 0."""
+    try:
+        return a % b
+    except ZeroDivisionError:
+        return NAN
+
+
 def power(a: float, b: float) -> float:
     """Return a raised to b, as C's `pow` has it."""
     try:

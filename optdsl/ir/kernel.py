@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from optdsl.ir.arithmetic import Arithmetic
-from optdsl.ir.evaluate import evaluate
+from optdsl.ir.evaluate import Shape, evaluate, row_width
 from optdsl.ir.nodes import Expr, Rate, Reduce, Ref, Role, Rule, State, Symbol, operands
 
 
@@ -30,7 +30,8 @@ class Phase:
     """One pass over the elements of a tensor.
 
     `scalars` are TENSOR values computed before it from reductions of earlier phases. `lets` are computed for each
-    element. `reductions` are accumulated over all elements. `stores` are the NEW symbols written back; a NEW symbol
+    element. `reductions` are accumulated over all elements, `rows` over those of each row: later phases read the value
+    of an element's row, rounded. `stores` are the NEW symbols written back; a NEW symbol
     that is read but has no let here was written by an earlier phase and is loaded.
     """
 
@@ -38,6 +39,12 @@ class Phase:
     lets: tuple[Let, ...]
     reductions: tuple[Let, ...]
     stores: tuple[Symbol, ...]
+    rows: tuple[Let, ...] = ()
+
+    @property
+    def folds(self) -> tuple[Let, ...]:
+        """What is accumulated: over all elements, then over those of each row."""
+        return (*self.reductions, *self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,12 @@ class Kernel:
         for phase in self.phases:
             yield from phase.scalars
             yield from phase.lets
-            yield from phase.reductions
+            yield from phase.folds
         yield from self.epilogue
+
+    def row_values(self) -> dict[Symbol, int]:
+        """Return the symbols that have a value for each row, numbered."""
+        return {let.symbol: number for number, let in enumerate(let for phase in self.phases for let in phase.rows)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +102,12 @@ def symbols(expr: Expr) -> Iterator[Symbol]:
 
 
 def run(
-    kernel: Kernel, arithmetic: Arithmetic, hypers: Mapping[str, Any], x: Any, g: Any, states: Mapping[str, Any], t: int
-) -> tuple[Any, dict[str, Any]]:
+    kernel: Kernel, arithmetic: Arithmetic, hypers: Mapping[str, Any], x: Any, g: Any, states: Mapping[str, Any],
+    t: int, shape: Shape | None = None,
+) -> tuple[Any, dict[str, Any]]:  # fmt: skip
     """Return the parameter and states after step `t`, by a kernel. Arguments are those of `evaluate.step`."""
     size = len(x)
+    shape = (size,) if shape is None else shape
     values: dict[Symbol, Any] = {kernel.rule.parameter: x, kernel.rule.gradient: g}
     memory: dict[Symbol, Any] = {}
 
@@ -112,18 +125,20 @@ def run(
                 return arithmetic.literal(Fraction(t))
             case Role.SIZE:
                 return arithmetic.literal(Fraction(size))
+            case Role.NDIM:
+                return arithmetic.literal(Fraction(len(shape)))
             case _:
                 return memory[symbol]
 
     def assign(let: Let) -> None:
-        value = evaluate(let.value, value_of, arithmetic, size)
+        value = evaluate(let.value, value_of, arithmetic, size, row_width(shape))
         element = let.symbol.rate is Rate.ELEMENT and not isinstance(let.value, Reduce)
         values[let.symbol] = arithmetic.spread(value, size) if element else value
 
     for let in kernel.prologue:
         assign(let)
     for phase in kernel.phases:
-        for let in (*phase.scalars, *phase.lets, *phase.reductions):
+        for let in (*phase.scalars, *phase.lets, *phase.folds):
             assign(let)
         memory.update({symbol: values[symbol] for symbol in phase.stores})
         for let in phase.lets:

@@ -46,6 +46,7 @@ class Role(Enum):
     LOCAL = "intermediate"
     STEP = "step number"
     SIZE = "element count"
+    NDIM = "number of axes"
 
 
 class Op(StrEnum):
@@ -56,6 +57,7 @@ class Op(StrEnum):
     SUB = "-"
     MUL = "*"
     DIV = "/"
+    MOD = "%"
     POW = "^"
     LT = "<"
     LE = "<="
@@ -93,6 +95,17 @@ class Fold(StrEnum):
 
     SUM = "sum"
     DOT = "dot"
+    AMAX = "amax"
+
+
+class RowFold(StrEnum):
+    """Reductions over each row of a parameter, computed in float64 and rounded once, when whole."""
+
+    SUM = "sum"
+    MEAN = "mean"
+    DOT = "dot"
+    NORM = "norm"
+    RMS = "rms"
     AMAX = "amax"
 
 
@@ -159,7 +172,19 @@ class Reduce:
     span: Span | None = field(default=None, compare=False, repr=False)
 
 
-Expr: TypeAlias = Number | Truth | Ref | Apply | Select | Reduce
+@dataclass(frozen=True, slots=True)
+class ReduceRows:
+    """A reduction of element expressions over each row of a parameter; every element has the value of its row.
+
+    A row holds the elements that share an index of the first axis. Without a second axis each element is a row.
+    """
+
+    fold: RowFold
+    args: tuple[Expr, ...]
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+Expr: TypeAlias = Number | Truth | Ref | Apply | Select | Reduce | ReduceRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +231,25 @@ class Equation:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """`view name = value`: another point to read the parameter at. `text` is the author's line without `view`.
+
+    `value` reads hyperparameters, the element count, and what the parameter, the states and the step number are after
+    the last step (`Role.OLD`, `Role.STEP`): no reduction, and nothing that lasts for a step only.
+    """
+
+    name: str
+    value: Expr
+    doc: str = ""
+    text: str = field(default="", compare=False, repr=False)
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """A whole update rule, checked. `equations` keep the author's order, which has no meaning.
+
+    A `transform` has no step of its own: what stands here is the rule that steps by the gradient it makes.
 
     `text` is that of the file `source`, then those of the files it is made from: `later` says where each begins and
     what it is called.
@@ -222,10 +264,13 @@ class Rule:
     aliases: tuple[tuple[str, tuple[str, ...]], ...] = ()
     doc: str = ""
     cites: tuple[tuple[str, ...], ...] = ()
+    family: str = ""
+    transform: bool = False
     source: str = field(default="", compare=False, repr=False)
     text: str = field(default="", compare=False, repr=False)
     later: tuple[tuple[int, str], ...] = field(default=(), compare=False, repr=False)
     claims: tuple[Claim, ...] = field(default=(), compare=False, repr=False)
+    views: tuple[View, ...] = ()
 
     def equation(self, target: Symbol) -> Equation:
         """Return the equation that defines `target`."""
@@ -255,7 +300,7 @@ def number(value: int | Fraction) -> Number:
 def operands(expr: Expr) -> tuple[Expr, ...]:
     """Return the direct parts of an expression, left to right."""
     match expr:
-        case Apply(args=args) | Reduce(args=args):
+        case Apply(args=args) | Reduce(args=args) | ReduceRows(args=args):
             return args
         case Select(condition, chosen, other):
             return (condition, chosen, other)
@@ -270,6 +315,8 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
             return Apply(op, parts, span)
         case Reduce(fold, _, span):
             return Reduce(fold, parts, span)
+        case ReduceRows(fold, _, span):
+            return ReduceRows(fold, parts, span)
         case Select(span=span):
             return Select(parts[0], parts[1], parts[2], span)
         case Number() | Truth() | Ref():
@@ -277,8 +324,8 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
 
 
 def has_reduction(expr: Expr) -> bool:
-    """Return whether a value depends on every element of a tensor."""
-    return isinstance(expr, Reduce) or any(has_reduction(part) for part in operands(expr))
+    """Return whether a value depends on other elements of a tensor, all of them or those of a row."""
+    return isinstance(expr, Reduce | ReduceRows) or any(has_reduction(part) for part in operands(expr))
 
 
 def rate(expr: Expr) -> Rate:
@@ -290,6 +337,8 @@ def rate(expr: Expr) -> Rate:
             return symbol.rate
         case Reduce():
             return Rate.TENSOR
+        case ReduceRows():
+            return Rate.ELEMENT
         case Apply() | Select():
             return max(rate(part) for part in operands(expr))
 
@@ -297,7 +346,7 @@ def rate(expr: Expr) -> Rate:
 def kind(expr: Expr) -> Kind:
     """Return whether an expression is a number or a truth value."""
     match expr:
-        case Number() | Reduce():
+        case Number() | Reduce() | ReduceRows():
             return Kind.NUMBER
         case Truth():
             return Kind.BOOLEAN

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import assert_never
 
 from optdsl.ir import bounds
 from optdsl.ir import nodes as ir
@@ -23,6 +24,7 @@ _ROUNDS = 40
 _MOST_CASES = 500
 """Conditions that are taken into account; more would be forgotten, since cases of cases double."""
 _COUNT = Interval(1.0, INF, True, False)
+_AXES = Interval(0.0, INF, True, False)
 _FLIPPED = {Op.LT: Op.GT, Op.LE: Op.GE, Op.GT: Op.LT, Op.GE: Op.LE, Op.EQ: Op.EQ, Op.NE: Op.NE}
 _NEGATED = {Op.LT: Op.GE, Op.GE: Op.LT, Op.LE: Op.GT, Op.GT: Op.LE, Op.EQ: Op.NE, Op.NE: Op.EQ}
 
@@ -142,6 +144,8 @@ class Ranges:
                 )
             case ir.Reduce(fold, args):
                 return _reduced(fold, args, self._everywhere)
+            case ir.ReduceRows(row_fold, args):
+                return bounds.as_elements(_reduced_rows(row_fold, args, self._everywhere))
             case ir.Apply():
                 return self._applied(expr)
         return ANY
@@ -152,6 +156,8 @@ class Ranges:
                 return self._declared[symbol.name]
             case Role.STEP | Role.SIZE:
                 return _COUNT
+            case Role.NDIM:
+                return _AXES
             case Role.OLD:
                 return self._states.get(symbol, ANY)
             case Role.NEW | Role.LOCAL if symbol in self._equations and symbol.kind is Kind.NUMBER:
@@ -198,7 +204,7 @@ class Ranges:
                 continue
             before = self.of(side)
             after = bounds.narrowed(before, direction, self.of(other))
-            if isinstance(side, ir.Ref) and side.symbol.role in (Role.STEP, Role.SIZE):
+            if isinstance(side, ir.Ref) and side.symbol.role in (Role.STEP, Role.SIZE, Role.NDIM):
                 after = bounds.whole(after)
             if not bounds.is_empty(after):
                 self._narrowed[side] = after
@@ -255,6 +261,19 @@ def _reduced(fold: ir.Fold, args: tuple[ir.Expr, ...], ranges: Ranges) -> Interv
         same = args[0] == args[1]
         values = bounds.NOT_NEGATIVE if same else bounds.applied(Op.MUL, pair)
     return Interval(0.0 if values.low >= 0 else -INF, 0.0 if values.high <= 0 else INF, True, True)
+
+
+def _reduced_rows(fold: ir.RowFold, args: tuple[ir.Expr, ...], ranges: Ranges) -> Interval:
+    match fold:
+        case ir.RowFold.AMAX:
+            return _reduced(ir.Fold.AMAX, args, ranges)
+        case ir.RowFold.NORM | ir.RowFold.RMS:
+            return bounds.NOT_NEGATIVE
+        case ir.RowFold.DOT:
+            return _reduced(ir.Fold.DOT, args, ranges)
+        case ir.RowFold.SUM | ir.RowFold.MEAN:
+            return _reduced(ir.Fold.SUM, args, ranges)
+    assert_never(fold)
 
 
 def _blend(expr: ir.Apply) -> tuple[ir.Expr, ir.Expr, ir.Expr] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from optdsl.ir.kernel import Kernel, Let
-from optdsl.ir.nodes import Apply, Expr, Number, Op, Reduce, Ref, Role, Select, Symbol, Truth
+from optdsl.ir.nodes import Apply, Expr, Number, Op, Reduce, ReduceRows, Ref, Role, Select, Symbol, Truth
 
 _INFIX = {
     Op.OR: 1, Op.AND: 2, Op.LT: 4, Op.LE: 4, Op.GT: 4, Op.GE: 4, Op.EQ: 4, Op.NE: 4, Op.ADD: 5, Op.SUB: 5, Op.MUL: 6,
-    Op.DIV: 6, Op.POW: 8,
+    Op.DIV: 6, Op.MOD: 6, Op.POW: 8,
 }  # fmt: skip
 _NOT, _NEG, _ATOM = 3, 7, 9
 
@@ -29,6 +29,8 @@ def _show(expr: Expr) -> tuple[str, int]:
             return f"if {show(condition)} then {show(chosen)} else {show(other)}", 0
         case Reduce(fold, args):
             return f"{fold}({', '.join(show(arg) for arg in args)})", _ATOM
+        case ReduceRows(row_fold, args):
+            return f"{row_fold}({', '.join(show(arg) for arg in args)}, axes=rest)", _ATOM
         case Apply(Op.NEG, (inner,)):
             return f"-{_bracketed(inner, _NEG)}", _NEG
         case Apply(Op.NOT, (inner,)):
@@ -66,7 +68,7 @@ def show_kernel(kernel: Kernel) -> str:
         if phase.scalars:
             lines += ["from the reductions:", *(f"  {show_let(let)}" for let in phase.scalars)]
         lines += [f"pass {number} over the elements:", *(f"  {show_let(let)}" for let in phase.lets)]
-        lines += [f"  {show_let(let)}" for let in phase.reductions]
+        lines += [f"  {show_let(let)}" for let in phase.folds]
         if phase.stores:
             lines.append(f"  store {', '.join(show_symbol(symbol) for symbol in phase.stores)}")
     if kernel.epilogue:

@@ -111,7 +111,7 @@ class Columns(ABC):
                 return self.value(self.settings.number(self.settings.definitions[symbol]))
             case ir.Ref(symbol):
                 return self.given(self.settings.given[symbol])
-            case ir.Reduce():
+            case ir.Reduce() | ir.ReduceRows():
                 raise TypeError("a reduction has no column")
             case ir.Select():
                 return self.select(self.parts(part))

@@ -35,6 +35,7 @@ from optdsl.ir.nodes import (
     Expr,
     Op,
     Rate,
+    ReduceRows,
     Select,
     operands,
     rate,
@@ -54,6 +55,7 @@ _WEIGHTS: dict[Op, Cost] = {
     **dict.fromkeys((Op.SIN, Op.COS), (250, 17)),
     Op.SIGN: (2, 13),
     Op.DIV: (6, 4),
+    Op.MOD: (6, 4),  # of scalars only: no element ever pays for it
     Op.SQRT: (10, 11),
     Op.POW: (250, 30),
 }
@@ -83,7 +85,7 @@ def _distinct(exprs: Iterable[Expr]) -> list[Expr]:
 
     for expr in exprs:
         walk(expr)
-    return [expr for expr in seen if rate(expr) is Rate.ELEMENT]
+    return [expr for expr in seen if rate(expr) is Rate.ELEMENT and not isinstance(expr, ReduceRows)]
 
 
 def cost(exprs: Iterable[Expr]) -> Cost:
@@ -125,4 +127,4 @@ def kernel_cost(kernel: Kernel) -> Cost:
 
 def _values(kernel: Kernel) -> list[Expr]:
     """Return what a kernel assigns, pass by pass. What assignments share has a name by now."""
-    return [let.value for phase in kernel.phases for let in (*phase.lets, *phase.reductions)]
+    return [let.value for phase in kernel.phases for let in (*phase.lets, *phase.folds)]

@@ -60,6 +60,19 @@ def _divide(a: Decimal, b: Decimal) -> Decimal:
     return a / b if b else NAN if a.is_nan() or not a else INF.copy_sign(a)
 
 
+def modulo(a: Decimal, b: Decimal) -> Decimal:
+    """Return the remainder with the sign of b; NaN for b = 0."""
+    if not b or not a.is_finite() or b.is_nan():
+        return NAN
+    if b.is_infinite():
+        return a if not a or (a > 0) == (b > 0) else b
+    with decimal.localcontext() as context:
+        context.prec = min(DIGITS + max(0, a.adjusted() - b.adjusted()), MOST_DIGITS)
+        left = a % b
+        left = left if not left or (left > 0) == (b > 0) else left + b
+    return +left
+
+
 def _power(a: Decimal, b: Decimal) -> Decimal:
     if not b:
         return ONE
@@ -122,6 +135,7 @@ _OPERATIONS: dict[Op, Callable[..., Any]] = {
     Op.SUB: operator.sub,
     Op.MUL: operator.mul,
     Op.DIV: _divide,
+    Op.MOD: modulo,
     Op.POW: _power,
     Op.LT: operator.lt,
     Op.LE: operator.le,

@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from optdsl.ir import nodes as ir
 from optdsl.ir.kernel import Let, symbols
-from optdsl.ir.nodes import COMPARISONS, Apply, Expr, Kind, Op, Rate, Reduce, Ref, Role, Rule, Symbol
+from optdsl.ir.nodes import COMPARISONS, Apply, Expr, Kind, Op, Rate, Reduce, ReduceRows, Ref, Role, Rule, Symbol
 from optdsl.ir.show import show_symbol
 from optdsl.passes.cost import cheaper, cost, counts
 from optdsl.passes.domain import Knowledge
@@ -67,10 +67,10 @@ def _reductions_named(lets: list[Let]) -> list[Let]:
 
     def named(expr: Expr, equations: tuple[int, ...]) -> Expr:
         expr = ir.rebuild(expr, tuple(named(part, equations) for part in ir.operands(expr)))
-        if not isinstance(expr, Reduce):
+        if not isinstance(expr, Reduce | ReduceRows):
             return expr
         if expr not in names:
-            names[expr] = Symbol(Role.LOCAL, f"{REDUCTION}{len(names)}", Rate.TENSOR)
+            names[expr] = Symbol(Role.LOCAL, f"{REDUCTION}{len(names)}", ir.rate(expr))
             result.append(Let(names[expr], expr, equations))
         return Ref(names[expr])
 
@@ -126,7 +126,7 @@ class _Search:
     def run(self) -> None:
         for _ in range(ROUNDS):
             before = list(self.lets)
-            kept = _deciding(self.lets)
+            kept = _deciding(self.lets, self.knowledge.nonnegative)
             for index, let in enumerate(before):
                 if let.symbol not in kept:
                     for unit in self._units(index):
@@ -137,7 +137,7 @@ class _Search:
 
     def _units(self, index: int) -> Iterator[_Unit]:
         value = self.lets[index].value
-        if isinstance(value, Reduce):
+        if isinstance(value, Reduce | ReduceRows):
             yield from (_Unit(index, argument) for argument in range(len(value.args)))
         elif ir.rate(value) is Rate.ELEMENT:
             yield _Unit(index)
@@ -246,29 +246,49 @@ def _cut(expr: Expr) -> tuple[Expr, dict[Symbol, Expr]]:
 
 def _decides(expr: Expr) -> bool:
     """Return whether rounding, or a NaN that a cheaper form hasn't, could tip what an expression says."""
-    return isinstance(expr, Apply) and (expr.op in COMPARISONS or expr.op is Op.FLOOR)
+    return isinstance(expr, Apply) and (expr.op in COMPARISONS or expr.op in (Op.FLOOR, Op.MOD))
 
 
-def _deciding(lets: list[Let]) -> set[Symbol]:
-    """Return the symbols that such an expression reads, one by way of another, reductions among them."""
+def _deciding(lets: list[Let], nonnegative: Collection[Symbol]) -> set[Symbol]:
+    """Return the symbols that such an expression reads, one by way of another, reductions among them.
+
+    And those that a denominator reads: where their terms cancel, rounding says whether it is 0. What is `nonnegative`
+    by its terms can't cancel.
+    """
     values = {let.symbol: let.value for let in lets}
     found: set[Symbol] = set()
 
-    def reading(expr: Expr) -> None:
+    def reading(expr: Expr, but: Collection[Symbol] = ()) -> None:
         for symbol in symbols(expr):
-            if symbol in values and symbol not in found:
+            if symbol in values and symbol not in found and symbol not in but:
                 found.add(symbol)
-                reading(values[symbol])
+                reading(values[symbol], but)
 
     def look(expr: Expr) -> None:
         if _decides(expr) and ir.rate(expr) is Rate.ELEMENT:
             reading(expr)
+        divisor = _divisor(expr)
+        if divisor is not None:
+            reading(divisor, nonnegative)
         for part in ir.operands(expr):
             look(part)
 
     for let in lets:
         look(let.value)
     return found
+
+
+def _divisor(expr: Expr) -> Expr | None:
+    """Return what an element expression divides by, or takes the logarithm of."""
+    if not isinstance(expr, Apply) or ir.rate(expr) is not Rate.ELEMENT:
+        return None
+    match expr:
+        case Apply(Op.DIV, (_, divisor)) | Apply(Op.LOG | Op.LOG1P, (divisor,)):
+            return divisor
+        case Apply(Op.POW, (base, exponent)) if not (isinstance(exponent, ir.Number) and exponent.value >= 0):
+            return base
+        case _:
+            return None
 
 
 def _promising(shape: Expr) -> bool:

@@ -45,6 +45,7 @@ def inlined(lets: list[Let]) -> list[Let]:
         numbers = sorted({n for s in sources for n in gone[s].equations} | set(let.equations))
         let = Let(let.symbol, substituted(let.value, {s: gone[s].value for s in sources}), tuple(numbers))
         local = let.symbol.role is Role.LOCAL and let.symbol.rate is Rate.ELEMENT
+        local = local and not isinstance(let.value, ir.ReduceRows)
         if local and (uses[let.symbol] == 1 or isinstance(let.value, Ref)):
             gone[let.symbol] = let
         else:

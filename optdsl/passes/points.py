@@ -16,6 +16,7 @@ from optdsl.passes.domain import Knowledge, reads
 
 STEPS = (1, 2, 1000)
 SIZES = (1, 7, 10**6)
+AXES = (1, 2, 0, 4)
 SCALARS = (1.0, 0.5, 0.0, 7.0, 1e-12, -2.0, 1e6, 1e30, 1e300, 1e-40, 1e-310, float(np.finfo(np.float64).max))
 """Values of reductions and scalar states, of which nothing is known; each is met in the usual settings."""
 ZEROS = (0.0, -0.0)
@@ -58,6 +59,8 @@ def settings_for(exprs: Iterable[Expr], knowledge: Knowledge) -> Settings:
                 values = [STEPS[index % len(STEPS)] for index in range(SETTINGS)]
             case Role.SIZE:
                 values = [SIZES[index // len(STEPS) % len(SIZES)] for index in range(SETTINGS)]
+            case Role.NDIM:
+                values = [AXES[index // len(STEPS) % len(AXES)] for index in range(SETTINGS)]
             case _:
                 values = [value for _ in range(0, SETTINGS, USUAL) for value in chance.sample(SCALARS, USUAL)]
         column = np.array(values, np.float64)

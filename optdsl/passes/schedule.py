@@ -28,7 +28,7 @@ def _hoisted(lets: list[Let]) -> list[Let]:
     result: list[Let] = []
 
     def hoist(expr: Expr, equations: tuple[int, ...]) -> Expr:
-        if isinstance(expr, ir.Reduce):
+        if isinstance(expr, ir.Reduce | ir.ReduceRows):
             parts = tuple(hoist(part, equations) for part in expr.args)
             return name(replace(expr, args=parts), equations)
         if ir.rate(expr) is Rate.ELEMENT:
@@ -49,7 +49,11 @@ def _hoisted(lets: list[Let]) -> list[Let]:
         return ir.rebuild(expr, tuple(_with_reductions_named(part, equations) for part in ir.operands(expr)))
 
     for let in lets:
-        if let.symbol.rate is Rate.ELEMENT:
+        if let.symbol.role is Role.LOCAL and isinstance(let.value, ir.ReduceRows):
+            by_row = replace(let.value, args=tuple(hoist(part, let.equations) for part in let.value.args))
+            names.setdefault(by_row, let.symbol)
+            result.append(replace(let, value=by_row))
+        elif let.symbol.rate is Rate.ELEMENT:
             # A value that is the same for all elements is hoisted whole: scalars are float64, rounded once.
             result.append(replace(let, value=hoist(let.value, let.equations)))
         elif isinstance(let.value, ir.Reduce):
@@ -113,7 +117,7 @@ def _repeated(lets: list[Let]) -> set[Expr]:
         always |= _always(let.value)
     return {
         expr for expr, times in parents.items()
-        if times > 1 and expr in always and not _is_leaf(expr) and not isinstance(expr, ir.Reduce)
+        if times > 1 and expr in always and not _is_leaf(expr) and not isinstance(expr, ir.Reduce | ir.ReduceRows)
     }  # fmt: skip
 
 
@@ -169,9 +173,9 @@ class _Levels:
 def _phases(rule: Rule, variant: int, source: Rule, lets: list[Let]) -> Kernel:
     levels = _Levels({})
     for let in lets:
-        levels.of[let.symbol] = levels.expr(let.value) + isinstance(let.value, ir.Reduce)
-    elements = [let for let in lets if let.symbol.rate is Rate.ELEMENT]
-    reductions = [let for let in lets if isinstance(let.value, ir.Reduce)]
+        levels.of[let.symbol] = levels.expr(let.value) + isinstance(let.value, ir.Reduce | ir.ReduceRows)
+    reductions = [let for let in lets if isinstance(let.value, ir.Reduce | ir.ReduceRows)]
+    elements = [let for let in lets if let.symbol.rate is Rate.ELEMENT and not isinstance(let.value, ir.ReduceRows)]
     scalars = [let for let in lets if let.symbol.rate is not Rate.ELEMENT and not isinstance(let.value, ir.Reduce)]
     count = 1 + max((levels.of[let.symbol] for let in elements), default=0)
     count = max([count, *(levels.expr(let.value) + 1 for let in reductions)])
@@ -183,7 +187,9 @@ def _phases(rule: Rule, variant: int, source: Rule, lets: list[Let]) -> Kernel:
         loaded = {symbol for symbol in stores if stores[symbol] < phase}
         needed = _needed(elements, [*written, *(s for let in here for s in symbols(let.value))], loaded)
         before = [let for let in scalars if let.symbol.rate is Rate.TENSOR and levels.of[let.symbol] == phase]
-        phases.append(Phase(tuple(before), tuple(needed), tuple(here), tuple(written)))
+        rows = tuple(let for let in here if isinstance(let.value, ir.ReduceRows))
+        whole = tuple(let for let in here if isinstance(let.value, ir.Reduce))
+        phases.append(Phase(tuple(before), tuple(needed), whole, tuple(written), rows))
     prologue = [let for let in scalars if let.symbol.rate is not Rate.TENSOR]
     epilogue = [let for let in scalars if let.symbol.rate is Rate.TENSOR and levels.of[let.symbol] >= count]
     scalar_stores = [let.symbol for let in lets if let.symbol.role is Role.NEW and let.symbol.rate is not Rate.ELEMENT]
@@ -235,7 +241,9 @@ def _pruned(kernel: Kernel) -> Kernel:
         def kept(lets: Iterable[Let], read: set[Symbol] = read) -> tuple[Let, ...]:
             return tuple(let for let in lets if let.symbol in read)
 
-        phases = tuple(replace(p, scalars=kept(p.scalars), reductions=kept(p.reductions)) for p in kernel.phases)
+        phases = tuple(
+            replace(p, scalars=kept(p.scalars), reductions=kept(p.reductions), rows=kept(p.rows)) for p in kernel.phases
+        )
         smaller = replace(kernel, prologue=kept(kernel.prologue), phases=phases, epilogue=kept(kernel.epilogue))
         if smaller == kernel:
             return kernel

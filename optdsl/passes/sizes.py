@@ -80,6 +80,8 @@ class Sizes(Columns):
                 return _above_underflow(size * other, limits, a, b)
             case Op.DIV:
                 return _above_underflow(size / np.abs(b) + np.abs(result) * (other / np.abs(b)), limits, a)
+            case Op.MOD:
+                return size + np.abs(a / b) * other
             case Op.POW:
                 slopes = np.abs(b * result) * _share(size, a)
                 slopes += np.where(a == 0, 0, np.abs(result * np.log(np.abs(a))) * other)

@@ -35,7 +35,7 @@ def _operations(kernel: Kernel) -> list[tuple[set[int], int, int]]:
     """Return the equations that each assignment of elements computes, its operations, and the slow ones of them."""
     found = []
     for phase in kernel.phases:
-        for let in (*phase.lets, *phase.reductions):
+        for let in (*phase.lets, *phase.folds):
             operations, slow = counts([let.value])
             if let.equations and (operations or let in phase.lets):
                 found.append((set(let.equations), operations, slow))

@@ -59,7 +59,7 @@ class Terms(Lists):
         terms = [arg for arg in args if isinstance(arg, Term)]
         values = tuple(arg.value if isinstance(arg, Term) else arg for arg in args)
         result = self.digits.scalar(op, values)
-        if op in COMPARISONS or op in (Op.SIGN, Op.FLOOR):
+        if op in COMPARISONS or op in (Op.SIGN, Op.FLOOR, Op.MOD):
             self._decide(op, terms)
         if isinstance(result, bool):
             return result
@@ -71,7 +71,10 @@ class Terms(Lists):
             return
         values, sizes = [term.value for term in terms], sum(term.size for term in terms)
         gap = values[0] - (values[1] if len(values) > 1 else 0)
-        if op is Op.FLOOR:
+        if op is Op.MOD:  # jumps where the divisor goes into the number without a remainder
+            gap, left = values[1], abs(self.digits.scalar(op, tuple(values)))
+            gap = min(left, abs(gap) - left)
+        elif op is Op.FLOOR:
             gap -= self.digits.context.nint(gap)
         self.doubtful = self.doubtful or bool(abs(gap) <= self.doubt * sizes and sizes > 0)
 
@@ -92,6 +95,8 @@ class Terms(Lists):
                 grown = self._times(sizes[0], self._over(1, values[1]))
                 grown += self._times(sizes[1], self._over(result, values[1]))
                 return max(grown, self.least if values[0] != 0 else 0)
+            case Op.MOD:
+                return sizes[0] + self._times(sizes[1], self._over(values[0], values[1]))
             case Op.POW:
                 slopes = self._over(result * values[1], values[0]), abs(result * self._log(values[0]))
                 grown = sum(self._times(size, slope) for size, slope in zip(sizes, slopes, strict=True))

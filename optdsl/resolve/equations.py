@@ -5,11 +5,13 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 
 from optdsl import problems as bad
+from optdsl.functions import STEP_NUMBER
 from optdsl.ir import nodes as ir
 from optdsl.ir.nodes import Kind, Rate, Role, Symbol
 from optdsl.presence import absent_reads
 from optdsl.resolve.claims import Claims
 from optdsl.resolve.expressions import LONGEST_CHAIN, Unresolved
+from optdsl.source import Span
 from optdsl.syntax import ast
 from optdsl.syntax.printer import ASCII, render
 
@@ -29,6 +31,7 @@ class Resolver(Claims):
         equations = [self._equation(key) for key in self._order()]
         self._unused_defs()
         self._missing_equations()
+        views = [self._view(entry) for entry in self.tree.views if self._declares(entry.name)]
         claims = self._claims()
         done = {equation.target: equation for equation in equations if equation is not None}
         rule = ir.Rule(
@@ -41,10 +44,12 @@ class Resolver(Claims):
             aliases=tuple((alias.name.text, tuple(name.text for name in alias.members)) for alias in self.tree.aliases),
             doc=self.tree.doc,
             cites=tuple(self.tree.cites),
+            family=self.tree.family.text if self.tree.family else "",
             source=self.source.name,
             text=self.source.text,
             later=self.source.later,
             claims=claims,
+            views=tuple(view for view in views if view is not None),
         )
         if not self.problems:
             shown = {entry.name.text: self._snippet(entry.when.span) for entry in self.tree.states if entry.when}
@@ -123,10 +128,28 @@ class Resolver(Claims):
         return ir.Equation(symbol, value, self._text(entry), entry.span)
 
     def _text(self, entry: ast.EquationEntry) -> str:
-        if self.header.base is None:
+        if self.header.base is None and not self.tree.made:
             return self._snippet(entry.span)
         # What stands in the source may say `base`, or call the parameter as the base does.
         return f"{self._shown((entry.name.text, entry.primed))} = {render(entry.value, ASCII)}"
+
+    def _view(self, entry: ast.ViewEntry) -> ir.View | None:
+        name = entry.name.text
+        where = f"the view `{name}`"
+        symbols = [self.parameter, *(hyper.symbol for hyper in self.hypers.values())]
+        symbols += [STEP_NUMBER.symbol, *(state.symbol for state in self.states.values())]
+        try:
+            value = self._expression(entry.value, {symbol.name: ir.Ref(symbol) for symbol in symbols}, where)
+            self._expect(value, Kind.NUMBER, entry.value.span)
+        except Unresolved:
+            return None
+        reduction = _reduction(value)
+        if reduction is not None:
+            reads = self._snippet(reduction)
+            self._report(bad.NotInView(span=reduction, where=where, reads=reads, what="a reduction"))
+        own = self.header.base is None and not self.tree.made
+        text = self._snippet(entry.value.span) if own else render(entry.value, ASCII)
+        return ir.View(name, value, entry.doc, f"{name} = {text}", entry.span)
 
     def _depth(self, expr: ir.Expr) -> int:
         if isinstance(expr, ir.Ref):
@@ -160,3 +183,10 @@ class Resolver(Claims):
                 pass
             found = self.problems[before:]  # what kind of value the arguments are is not known here
             self.problems[before:] = [problem for problem in found if not isinstance(problem, bad.WrongKind)]
+
+
+def _reduction(expr: ir.Expr) -> Span | None:
+    """Return the place of the first reduction in an expression."""
+    if isinstance(expr, ir.Reduce | ir.ReduceRows) and expr.span is not None:
+        return Span(*expr.span)
+    return next((place for part in ir.operands(expr) if (place := _reduction(part)) is not None), None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from optdsl import problems as bad
 from optdsl.diagnostics import closest
-from optdsl.functions import FUNCTIONS, SIZE, STEP_NUMBER
+from optdsl.functions import FUNCTIONS, MEASURES, STEP_NUMBER
 from optdsl.ir import nodes as ir
 from optdsl.ir.nodes import Kind, Op, Rate, Symbol
 from optdsl.ir.powers import whole_exponent
@@ -23,6 +23,7 @@ LONGEST_CHAIN = 100
 SYNONYMS = {
     "ln": "log", "maximum": "max", "minimum": "min", "clamp": "clip", "fabs": "abs", "sgn": "sign", "average": "mean",
     "absolute": "abs", "l1norm": "norm1", "l2norm": "norm", "select": "where", "numel": "size", "len": "size",
+    "dim": "ndim", "rank": "ndim",
 }  # fmt: skip
 """Names that other languages give our functions."""
 
@@ -148,7 +149,18 @@ class Expressions(Names):
         wanted = Kind.BOOLEAN if op in ir.LOGIC else Kind.NUMBER
         for part, operand in zip(parts, node.operands, strict=True):
             self._expect(part, wanted, operand.span)
+        if op is Op.MOD:
+            self._once_a_step(parts, node.operands)
         return ir.Apply(op, parts, node.span)
+
+    def _once_a_step(self, parts: tuple[ir.Expr, ...], operands: tuple[ast.Expression, ...]) -> None:
+        """Report operands of `%` that change from tensor to tensor or from element to element."""
+        for part, operand in zip(parts, operands, strict=True):
+            if ir.rate(part) > Rate.STEP:
+                called = self.calls[0] if self.calls else None
+                per = "element" if ir.rate(part) is Rate.ELEMENT else "tensor"
+                self._report(bad.RemainderOfArray(span=operand.span, found=None, wanted=None, called=called, per=per))
+                raise Unresolved
 
     def _expect(self, expr: ir.Expr, kind: Kind, span: Span) -> None:
         if ir.kind(expr) is not kind:
@@ -199,9 +211,22 @@ class Expressions(Names):
             names = {*environment, "true", "false", "inf"}
             mend = f"say what it may be: `for {name} > 0`" if where.startswith("what replaces") else ""
             self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=closest(name, names), mend=mend))
+        elif where.startswith("the view") and name not in self.tree.broken:
+            self._not_in_view(name, primed, span, where)
         elif name not in self.tree.broken:
             allowed = what_may_be_read(environment, where)
             self._report(bad.NotConstant(span=span, where=where, allowed=allowed, reads=f"{name}'" if primed else name))
+
+    def _not_in_view(self, name: str, primed: bool, span: Span, where: str) -> None:
+        """Report a name of the rule that a view can't read."""
+        known = self.defined.get(name, ("the step number",))[0]
+        if primed and name != self.parameter.name and name not in self.states:
+            self._report(bad.NotAState(span=span, name=name, known=known, suggestion=None, read=True))
+        elif name in self.defs or name in self.aliases:
+            self._unknown(name, primed, span, {})
+        else:
+            what = "a prime" if primed else known
+            self._report(bad.NotInView(span=span, where=where, reads=f"{name}'" if primed else name, what=what))
 
     def _unknown(self, name: str, primed: bool, span: Span, arguments: Environment) -> None:
         stateful = {self.parameter.name, *self.states}
@@ -214,9 +239,12 @@ class Expressions(Names):
         if primed and (name in self.defined or name in arguments or name == "t"):
             known = "an argument" if name in arguments else self.defined.get(name, ("the step number",))[0]
             self._report(bad.NotAState(span=span, name=name, known=known, suggestion=None, read=True))
-        elif name in self.defs or name in FUNCTIONS or name == "size":
+        elif name in self.defs or name in FUNCTIONS or name in MEASURES:
             why = "a function, whose arguments stand in brackets"
             self._report(bad.UndefinedName(span=span, name=name, wanted="a value", suggestion=f"{name}(...)", why=why))
+        elif self.defined.get(name, ("",))[0] == "a view" and not primed:
+            why = "a view, which is for readers of the parameter and no part of the step"
+            self._report(bad.UndefinedName(span=span, name=name, wanted="a value", suggestion=None, why=why))
         elif name in self.aliases:
             why = "an alias, which only callers use"
             self._report(bad.UndefinedName(span=span, name=name, wanted="a value", suggestion=None, why=why))
@@ -226,21 +254,24 @@ class Expressions(Names):
                 bad.UndefinedName(span=span, name=f"{name}'", wanted="", suggestion=f"{near}'" if near else None)
             )
         else:
-            names = {*self.defined, *arguments, "t", "true", "false", "inf"} - self.defs.keys() - self.aliases.keys()
+            views = {view.name.text for view in self.tree.views}
+            unread = self.defs.keys() | self.aliases.keys() | views
+            names = {*self.defined, *arguments, "t", "true", "false", "inf"} - unread
             arrays = {**dict.fromkeys(PARAMETERS, self.parameter.name), **dict.fromkeys(GRADIENTS, self.gradient.name)}
             near = closest(name, names) or arrays.get(name.lower())
             self._report(bad.UndefinedName(span=span, name=name, wanted="", suggestion=near))
 
     def _call(self, node: ast.Call, environment: Environment | None, where: str, arguments: Environment) -> ir.Expr:
         name = node.function.text
-        if name == "size":
-            return self._size(node)
+        self._options(node)
+        if name in MEASURES:
+            return self._measured(node)
         if name in self.defs:
             return self._call_def(node, environment, where, arguments)
         if name not in FUNCTIONS:
             if name not in self.tree.broken:
                 known = self.defined.get(name)
-                suggestion = SYNONYMS.get(name.lower()) or closest(name, {*FUNCTIONS, *self.defs, "size"})
+                suggestion = SYNONYMS.get(name.lower()) or closest(name, {*FUNCTIONS, *self.defs, *MEASURES})
                 self._report(
                     bad.UnknownFunction(
                         span=node.function.span, name=name, known=known[0] if known else "", suggestion=suggestion
@@ -256,7 +287,26 @@ class Expressions(Names):
                 called = self.calls[0] if self.calls else None
                 self._report(bad.WrongKind(span=argument.span, found=None, wanted=None, called=called))
                 raise Unresolved
-        return _placed(function.build(*parts), node.span, parts)
+        build = function.by_row if node.options and function.by_row is not None else function.build
+        return _placed(build(*parts), node.span, parts)
+
+    def _options(self, node: ast.Call) -> None:
+        """Look at the named arguments of a call: a reduction takes one, `axes=rest`."""
+        function = None if node.function.text in self.defs else FUNCTIONS.get(node.function.text)
+        reduction = function is not None and function.by_row is not None
+        for number, option in enumerate(node.options):
+            known = reduction and option.name.text == "axes"
+            value = option.value
+            rest = isinstance(value, ast.Variable) and value.name == "rest" and not value.primed
+            if known and rest and number == 0:
+                continue
+            self._report(
+                bad.UnknownArgument(
+                    span=option.span, name=option.name.text, called=node.function.text, reduction=reduction,
+                    value=known and not rest, again=known and rest, rest=rest,
+                )
+            )  # fmt: skip
+            raise Unresolved
 
     def _count(self, node: ast.Call, expected: tuple[str, ...]) -> None:
         if len(node.arguments) != len(expected):
@@ -267,13 +317,17 @@ class Expressions(Names):
             )
             raise Unresolved
 
-    def _size(self, node: ast.Call) -> ir.Expr:
+    def _measured(self, node: ast.Call) -> ir.Expr:
         self._count(node, (self.parameter.name,))
         argument = node.arguments[0]
         if not isinstance(argument, ast.Variable) or argument.name not in (self.parameter.name, self.gradient.name):
-            self._report(bad.WrongKind(span=argument.span, found=None, wanted=None, sized=self.parameter.name))
+            self._report(
+                bad.WrongKind(
+                    span=argument.span, found=None, wanted=None, sized=self.parameter.name, measure=node.function.text
+                )
+            )
             raise Unresolved
-        return ir.Ref(SIZE.symbol, node.span)
+        return ir.Ref(MEASURES[node.function.text].symbol, node.span)
 
     def _call_def(self, node: ast.Call, environment: Environment | None, where: str, arguments: Environment) -> ir.Expr:
         entry = self.defs[node.function.text]
@@ -313,6 +367,8 @@ def _placed(expr: ir.Expr, span: Span, parts: tuple[ir.Expr, ...]) -> ir.Expr:
             return ir.Apply(op, inner, span)
         case ir.Reduce(fold):
             return ir.Reduce(fold, inner, span)
+        case ir.ReduceRows(row_fold):
+            return ir.ReduceRows(row_fold, inner, span)
         case ir.Select():
             return ir.Select(inner[0], inner[1], inner[2], span)
         case ir.Ref(symbol):

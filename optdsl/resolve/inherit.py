@@ -31,17 +31,19 @@ def inherit(own: ast.Rule, base: ast.Rule) -> tuple[ast.Rule, list[Problem]]:
     base = _renamed(base, header, base_header)
     old = {(entry.name.text, entry.primed): entry.value for entry in base.equations}
     equations, problems = _with_base(own.equations, old)
-    other = _other_kinds(own, base)
+    other = other_kinds(own, base)
     hypers = [entry for entry in own.hypers if entry.name.text not in other]
     return ast.Rule(
         header=own.header,
         doc=own.doc or f"{header.name.text}, made from {base_header.name.text}.",
         cites=list(dict.fromkeys([*own.cites, *base.cites])),
-        hypers=_in_order(_merged(base.hypers, hypers, lambda entry: entry.name.text, _hyper)),
-        aliases=_merged(base.aliases, own.aliases, lambda entry: entry.name.text),
-        states=_merged(base.states, own.states, lambda entry: entry.name.text, _state),
-        defs=_merged(base.defs, own.defs, lambda entry: entry.name.text),
-        equations=_merged(base.equations, equations, lambda entry: (entry.name.text, entry.primed)),
+        family=own.family or base.family,
+        hypers=in_order(merged(base.hypers, hypers, lambda entry: entry.name.text, given_again)),
+        aliases=merged(base.aliases, own.aliases, lambda entry: entry.name.text),
+        states=merged(base.states, own.states, lambda entry: entry.name.text, _state),
+        defs=merged(base.defs, own.defs, lambda entry: entry.name.text),
+        equations=merged(base.equations, equations, lambda entry: (entry.name.text, entry.primed)),
+        views=merged(base.views, own.views, lambda entry: entry.name.text, _view),
         claims=own.claims,
         comments=[*own.comments, *base.comments],
         update=own.update or base.update,
@@ -57,6 +59,7 @@ def _names(rule: ast.Rule) -> list[tuple[ast.Name, str]]:
         *((entry.name, "a state") for entry in rule.states),
         *((entry.name, "a function") for entry in rule.defs),
         *((entry.name, "an intermediate") for entry in rule.equations if not entry.primed),
+        *((entry.name, "a view") for entry in rule.views),
     ]
 
 
@@ -71,7 +74,7 @@ def _taken(own: ast.Rule, header: ast.Header, base: ast.Rule) -> list[Problem]:
     ]
 
 
-def _other_kinds(own: ast.Rule, base: ast.Rule) -> dict[str, Problem]:
+def other_kinds(own: ast.Rule, base: ast.Rule) -> dict[str, Problem]:
     """Return a finding for each number given again as a truth value, and the other way round, by name."""
     known = {entry.name.text: entry.default for entry in base.hypers}
     problems: dict[str, Problem] = {}
@@ -85,7 +88,7 @@ def _other_kinds(own: ast.Rule, base: ast.Rule) -> dict[str, Problem]:
     return problems
 
 
-def _merged(
+def merged(
     base: Sequence[Entry], own: Sequence[Entry], key: Callable[[Entry], object],
     joined: Callable[[Entry, Entry], Entry] = lambda old, new: new,
 ) -> list[Entry]:  # fmt: skip
@@ -107,12 +110,12 @@ def _merged(
     return result + pending
 
 
-def _hyper(old: ast.HyperEntry, new: ast.HyperEntry) -> ast.HyperEntry:
+def given_again(old: ast.HyperEntry, new: ast.HyperEntry) -> ast.HyperEntry:
     """Return a hyperparameter given again, which keeps the interval and doc string that it isn't given."""
     return replace(new, interval=new.interval or old.interval, doc=new.doc or old.doc)
 
 
-def _in_order(entries: Sequence[ast.HyperEntry]) -> list[ast.HyperEntry]:
+def in_order(entries: Sequence[ast.HyperEntry]) -> list[ast.HyperEntry]:
     """Return hyperparameters so that each stands after those its default reads, wherever that is possible."""
     named = {entry.name.text: entry for entry in entries}
     placed: dict[int, ast.HyperEntry] = {}
@@ -145,6 +148,10 @@ def _names_read(node: ast.Expression) -> list[str]:
 
 
 def _state(old: ast.StateEntry, new: ast.StateEntry) -> ast.StateEntry:
+    return replace(new, doc=new.doc or old.doc)
+
+
+def _view(old: ast.ViewEntry, new: ast.ViewEntry) -> ast.ViewEntry:
     return replace(new, doc=new.doc or old.doc)
 
 
@@ -194,6 +201,7 @@ def _renamed(base: ast.Rule, own: ast.Header, old: ast.Header) -> ast.Rule:
                     value=expression(entry.value))
             for entry in base.equations
         ],
+        views=[replace(entry, value=expression(entry.value)) for entry in base.views],
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from optdsl.source import SourceFile, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import KEYWORDS
 
-RESERVED = KEYWORDS | FUNCTIONS.keys() | {"t", "size", "base"}
+RESERVED = KEYWORDS | FUNCTIONS.keys() | {"t", "size", "ndim", "base"}
 """Words that can't be defined."""
 
 
@@ -93,6 +93,8 @@ class Names:
                 self.failed |= {key} if both else {key, (name, True)}
             elif equation.primed or self._define(equation.name, "an intermediate"):
                 self.entries[key] = equation
+        for view in tree.views:
+            self._define(view.name, "a view")
 
     def _not_a_state(self, equation: ast.EquationEntry, free: set[str]) -> None:
         """Report an equation for the new value of something that has none; `free` are states without an equation."""

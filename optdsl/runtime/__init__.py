@@ -6,6 +6,18 @@ from optdsl.ir import ieee
 from optdsl.ir.interval import Interval
 from optdsl.runtime.kernel import CKernel, NumpyKernel
 from optdsl.runtime.optimizer import Optimizer
-from optdsl.runtime.rule import Hyper, RuleInfo, State
+from optdsl.runtime.rule import Hyper, RuleInfo, State, View
 
-__all__ = ["CKernel", "Hyper", "Interval", "NumpyKernel", "Optimizer", "RuleInfo", "State", "ieee", "inf", "nan"]
+__all__ = [
+    "CKernel",
+    "Hyper",
+    "Interval",
+    "NumpyKernel",
+    "Optimizer",
+    "RuleInfo",
+    "State",
+    "View",
+    "ieee",
+    "inf",
+    "nan",
+]

@@ -85,6 +85,11 @@ def _states(rule: RuleInfo) -> list[str]:
     return items
 
 
+def _views(rule: RuleInfo) -> list[str]:
+    """Return the views in words; the line of each stands behind its name."""
+    return [_item(view.name, f"{_sentence(view.doc)} {view.text}".strip()) for view in rule.views]
+
+
 def docstring(rule: RuleInfo) -> str:
     """Return the documentation of a rule's class, as a person would have written it."""
     summary, _, rest = rule.doc.strip().partition("\n")
@@ -97,6 +102,9 @@ def docstring(rule: RuleInfo) -> str:
     lines += _section("Args", _arguments(rule))
     lines += ["", "A hyperparameter is a number or a callable of the step number, which is 1 at the first step."]
     lines += _section("States", _states(rule))
+    lines += _section("Views", _views(rule))
+    if rule.views:
+        lines += ["", "opt.view(name) returns a view; opt.eval() puts one into the parameters, opt.train() back."]
     lines += _section("Citation", (_item(citation[0], ", ".join(citation[1:])) for citation in rule.citations))
     lines += _section(
         "Example",

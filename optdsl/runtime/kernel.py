@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optdsl.runtime.blocks import BLOCK_BYTES, blocks, total
+from optdsl.runtime.rows import Rows
 
 Array = npt.NDArray[np.floating]
 
@@ -129,7 +130,8 @@ class NumpyKernel:
     A step function is called as `step(x, g, states, scalars, hypers, t, numbers, masks)`: flat arrays, a tuple of the
     flat tensor states in the rule's order (None where absent), the float64 vector of scalar states, a list of floats,
     the step number as a float, and block-sized scratch arrays of the parameter's type and of bool. `separable` says
-    that a part of a tensor can be stepped without the rest: no reduction, no scalar state, no element count.
+    that a part of a tensor can be stepped without the rest: no reduction, no scalar state, no element count. Where
+    `shaped`, the function takes the `Rows` of the parameter as well, with `row_values` numbers for each row.
     """
 
     select: Callable[[Mapping[str, float]], int]
@@ -138,6 +140,8 @@ class NumpyKernel:
     numbers: int
     masks: int
     separable: bool = False
+    shaped: bool = False
+    row_values: int = 0
     target: str = field(default="numpy", init=False)
 
     def variant(self, hypers: Mapping[str, float]) -> int:
@@ -180,6 +184,7 @@ class NumpyPlan:
             tuple(leaf.states[name].reshape(-1) if name in leaf.states else None for name in kernel.tensor_states)
             for leaf in leaves
         ]
+        self.rows = [(Rows.of(leaf.data.shape, kernel.row_values),) if kernel.shaped else () for leaf in leaves]
 
     def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]) -> None:
         kernel = self.kernel
@@ -200,7 +205,8 @@ class NumpyPlan:
         leaf = self.leaves[index]
         states = tuple(None if state is None else state[part] for state in self.states[index])
         step = self.kernel.steps[leaf.variant]
-        step(leaf.flat[part], gradient[part], states, leaf.scalars, hypers, float(leaf.steps + 1), *work)
+        shape = self.rows[index]
+        step(leaf.flat[part], gradient[part], states, leaf.scalars, hypers, float(leaf.steps + 1), *work, *shape)
 
     def _split(self, index: int, gradient: Array, hypers: list[float], work: list[Work]) -> None:
         """Step a large leaf in equal parts, each but the first in a thread of its own that ends with the step.
@@ -254,10 +260,14 @@ class CKernel:
     select: Callable[[Mapping[str, float]], int]
     library: ctypes.CDLL
     tensor_states: tuple[str, ...]
+    row_values: int = 0
     target: str = field(default="c", init=False)
 
     @classmethod
-    def open(cls, path: Path, select: Callable[[Mapping[str, float]], int], tensor_states: tuple[str, ...]) -> CKernel:
+    def open(
+        cls, path: Path, select: Callable[[Mapping[str, float]], int], tensor_states: tuple[str, ...],
+        row_values: int = 0,
+    ) -> CKernel:  # fmt: skip
         """Load the library a generated module stands beside."""
         library = ctypes.CDLL(str(path))
         table = (ctypes.c_int64, ctypes.c_void_p)
@@ -268,7 +278,7 @@ class CKernel:
             squares.restype = ctypes.c_double
             finite = getattr(library, f"optdsl_finite_{suffix}")
             finite.argtypes, finite.restype = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64), ctypes.c_int
-        return cls(select, library, tensor_states)
+        return cls(select, library, tensor_states, row_values)
 
     def variant(self, hypers: Mapping[str, float]) -> int:
         return self.select(hypers)
@@ -295,7 +305,7 @@ def _suffix(dtype: np.dtype[np.floating]) -> str:
     return {4: "f32", 8: "f64"}[dtype.itemsize]
 
 
-FIXED_COLUMNS = 7
+FIXED_COLUMNS = 10
 """Columns of a row before the addresses of the tensor states."""
 
 
@@ -303,26 +313,30 @@ class CPlan:
     """The tables of addresses that one call of a C kernel works through, a row per parameter, for each element type.
 
     The columns are the element count, the step number, the variant, then the addresses of the hyperparameters, scalar
-    states, parameter, gradient and tensor states, as in `optdsl/targets/skeleton.c`.
+    states, parameter and gradient, the number of axes, the width of a row, the address of the values of the rows, and
+    those of the tensor states, as in `optdsl/targets/skeleton.c`.
     """
 
     def __init__(self, kernel: CKernel, leaves: Sequence[Leaf]) -> None:
         self.kernel = kernel
         self.leaves = leaves
         width = len(kernel.tensor_states) + FIXED_COLUMNS
+        self.rows = [Rows.of(leaf.data.shape, kernel.row_values) for leaf in leaves]
         self.tables: list[tuple[list[int], npt.NDArray[np.int64]]] = []
         for suffix in ("f32", "f64"):
             members = [index for index, leaf in enumerate(leaves) if _suffix(leaf.flat.dtype) == suffix]
-            rows = np.array([self._row(leaves[index]) for index in members], np.int64).reshape(-1, width)
+            rows = np.array([self._row(leaves[index], self.rows[index]) for index in members], np.int64).reshape(
+                -1, width
+            )
             self.tables.append((members, rows))
         # Weak, so that a plan keeps no gradient alive that its owner has let go of.
         self.gradients: list[weakref.ref[Array] | None] = [None] * len(leaves)
         self.hypers: list[npt.NDArray[np.float64] | None] = [None] * len(leaves)
 
-    def _row(self, leaf: Leaf) -> list[int]:
+    def _row(self, leaf: Leaf, rows: Rows) -> list[int]:
         states = [leaf.states[name].ctypes.data if name in leaf.states else 0 for name in self.kernel.tensor_states]
         fixed = [leaf.flat.size, 0, leaf.variant, 0, leaf.scalars.ctypes.data, leaf.flat.ctypes.data, 0]
-        return [*fixed, *states]
+        return [*fixed, leaf.data.ndim, rows.width, rows.values.ctypes.data, *states]
 
     def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]) -> None:
         given = dict(zip(active, zip(gradients, hypers, strict=True), strict=True))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.runtime import checkpoint, statedict
+from optdsl.runtime import checkpoint, statedict, views
 from optdsl.runtime.clipping import Limits
 from optdsl.runtime.describe import docstring, signature
 from optdsl.runtime.groups import ParamGroup
@@ -122,8 +122,10 @@ class Optimizer:
                 outside its interval.
             TypeError: An element type differs, or gradients are missing.
             FloatingPointError: A gradient isn't finite, under nonfinite="raise".
+            RuntimeError: The parameters hold a view, after `eval`.
             After any of these no parameter, state or step count has changed.
         """
+        self._store.check_training("step")
         loss = None
         if is_closure(grads):
             loss, grads = self._evaluate(grads)
@@ -152,6 +154,7 @@ class Optimizer:
         Raises as `step` does.
         """
         store = self._store
+        store.check_training("update")
         slot = None if isinstance(parameter, str) else store.find(parameter)
         take_back = store.append(parameter) if slot is None else None
         chosen = slot or store.find(parameter)
@@ -183,6 +186,7 @@ class Optimizer:
         Missing options take `defaults`. Unnamed parameters are numbered on from those that are there. Gradients are
         from then on given per group. Raises as making an optimizer does, and then adds nothing.
         """
+        self._store.check_training("add_param_group")
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError("a group is a mapping with a 'params' entry, such as {'params': [W], 'lr': 0.1}")
         options = {key: value for key, value in group.items() if key != "params"}
@@ -229,6 +233,7 @@ class Optimizer:
 
     def init_state(self) -> None:
         """Bring all states into being now rather than at each parameter's first step."""
+        self._store.check_training("init_state")
         self._store.initialise()
 
     def step_count(self, name: Any) -> int:
@@ -240,6 +245,7 @@ class Optimizer:
 
         The layout stands in `optdsl.runtime.statedict`.
         """
+        self._store.check_training("state_dict")
         return statedict.export(self._store, self._limits, self.skipped)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *, strict: bool = True) -> None:
@@ -255,10 +261,12 @@ class Optimizer:
             TypeError: Not a mapping.
             ValueError: Another rule, names, shapes or element types; the message lists what is missing or unknown.
         """
+        self._store.check_training("load_state_dict")
         self.skipped = statedict.restore(self._store, self._limits, state_dict, strict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint in safetensors format, beside `path` first and then renamed: `path` is always whole."""
+        self._store.check_training("save")
         checkpoint.write(path, statedict.export(self._store, self._limits, self.skipped))
 
     def load(self, path: str | os.PathLike[str], *, strict: bool = True) -> None:
@@ -267,11 +275,49 @@ class Optimizer:
         Raises ValueError naming the file for a malformed one and for one that `load_state_dict` refuses, OSError for
         one that can't be read.
         """
+        self._store.check_training("load")
         document = checkpoint.read(path)
         try:
             self.load_state_dict(document, strict=strict)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from error
+
+    # Views.
+
+    def view(self, name: str | None = None) -> Any:
+        """Return a view of the parameters, such as an average of their values, in new arrays.
+
+        Args:
+            name: The view's name in the rule; `MyRule.rule.views` lists them. Without it the view called `eval`, else
+                the only one.
+
+        Returns:
+            Arrays in the parameters' structure; with groups, a mapping from every parameter's name. `step` takes
+            gradients in either form. The view of a parameter that has made no step is the parameter itself.
+
+        Raises:
+            ValueError: The rule has no such view, or several and no name was given.
+        """
+        return views.structured(self._store, views.compute(self._store, views.find(self.rule, name)))
+
+    def eval(self, name: str | None = None) -> Self:
+        """Put a view into the parameters' arrays, in place, to evaluate with; `train` takes it out again.
+
+        The training values are kept aside, bit for bit. A second `eval` with the same view changes nothing, with
+        another it changes to that. Until `train` is called, stepping, checkpoints and new groups are refused by a
+        RuntimeError. Returns the optimizer. Raises as `view` does, and ValueError where an array is read-only; nothing
+        has then changed.
+        """
+        views.show(self._store, name)
+        return self
+
+    def train(self) -> Self:
+        """Put the training values back that `eval` kept aside, whatever the arrays have been changed to meanwhile.
+
+        Returns the optimizer; does nothing where the parameters hold no view.
+        """
+        views.restore(self._store)
+        return self
 
     # Copies.
 
@@ -299,6 +345,8 @@ class Optimizer:
         for name, ordinary in (("clip_norm", None), ("clip_value", None), ("nonfinite", "propagate")):
             if getattr(self, name) != ordinary:
                 lines.append(f"{name}: {_shown(getattr(self, name))}")
+        if self._store.shown is not None:
+            lines.append(f"holding the view: {self._store.shown.name!r}")
         return "\n".join([*lines, ")"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optdsl.ir.interval import Interval as Interval
 
@@ -53,6 +53,21 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """Another point to read a parameter at, such as an average of its values.
+
+    `value(hypers, parameter, states, steps)` gives it for a parameter that has made so many steps, an array or a
+    number. The states it reads are arrays of the parameter's element type, and floats where they are scalar. `text` is
+    the author's line.
+    """
+
+    name: str
+    value: Callable[[Hypers, np.ndarray, Mapping[str, Any], float], float | np.ndarray]
+    text: str = ""
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleInfo:
     """A rule as its users see it: `Adam.rule`."""
 
@@ -62,9 +77,11 @@ class RuleInfo:
     equations: tuple[str, ...]
     doc: str = ""
     citations: tuple[tuple[str, ...], ...] = ()
+    family: str = ""
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     source: str = ""
     digest: str = ""
+    views: tuple[View, ...] = ()
 
     def hyper(self, name: str) -> Hyper:
         """Return the hyperparameter called `name`; KeyError if there is none."""

@@ -64,6 +64,14 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """Says that the parameters hold a view of the name; `kept` are their training values, one for each slot."""
+
+    name: str
+    kept: list[Array]
+
+
+@dataclass(frozen=True, slots=True)
 class Becoming:
     """What a slot's states are about to be. Making one changes nothing, and `commit` can't fail."""
 

@@ -15,7 +15,7 @@ from optdsl.runtime.memory import Ranges, check_distinct, check_parameter, flat_
 from optdsl.runtime.options import Value, as_truth, common_options, complete, read_options
 from optdsl.runtime.parameter import Parameter
 from optdsl.runtime.rule import RuleInfo
-from optdsl.runtime.slots import Becoming, Slot, become, existing
+from optdsl.runtime.slots import Becoming, Shown, Slot, become, existing
 from optdsl.runtime.tree import Flat, Node, check_names, flatten, match, match_groups
 from optdsl.runtime.wording import kind, listing
 
@@ -31,6 +31,7 @@ class Store:
         self.nodes: list[Node] = []
         self.grouped = False
         self.positions = 0
+        self.shown: Shown | None = None
         self._plan: Plan | None = None
         self._ranges: Ranges | None = None
 
@@ -124,6 +125,8 @@ class Store:
             fresh.leaf.states = {name: array.copy() for name, array in slot.leaf.states.items()}
             fresh.leaf.scalars[...] = slot.leaf.scalars
             other.slots.append(fresh)
+        if self.shown is not None:
+            other.shown = Shown(self.shown.name, [array.copy() for array in self.shown.kept])
         return other
 
     # States.
@@ -145,7 +148,14 @@ class Store:
                 numbers = evaluate(self.rule, settings, slot.leaf.steps + 1)
                 if existing(self.rule, numbers) != slot.alive or self.kernel.variant(numbers) != slot.leaf.variant:
                     changes.append(become(self.rule, self.kernel, slot, numbers))
+        if changes:
+            self.check_training("changing which states there are")
         self.commit(changes)
+
+    def check_training(self, what: str) -> None:
+        """Raise RuntimeError if the parameters hold a view now, so that `what` would take it for their values."""
+        if self.shown is not None:
+            raise RuntimeError(f"the parameters hold the view {self.shown.name!r}; call opt.train() before {what}")
 
     def take_over(
         self,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from optdsl.ir import nodes as ir
 from optdsl.ir.arithmetic import Arrays
 from optdsl.ir.evaluate import initial_states, step
-from optdsl.ir.nodes import Fold, Kind, Op, Rate, Role, Rule, Symbol
+from optdsl.ir.nodes import Fold, Kind, Op, Rate, Role, RowFold, Rule, Symbol
 
 Floats = npt.NDArray[np.float64]
 STEPS = 1000
@@ -116,11 +116,16 @@ def _raised(symbol: Symbol, rate: str | None) -> Symbol:
 def _over_elements(expr: ir.Expr, rate: str | None) -> ir.Expr:
     """Return an expression over tensors of one element: reductions are of that element alone."""
     match expr:
-        case ir.Ref(symbol) if symbol.role is Role.SIZE:
+        case ir.Ref(symbol) if symbol.role in (Role.SIZE, Role.NDIM):
             return ir.Number(Fraction(1), "1")
         case ir.Ref(symbol, span):
             return ir.Ref(_raised(symbol, rate), span)
         case ir.Reduce(fold, args):
             inner = tuple(_over_elements(arg, rate) for arg in args)
             return ir.Apply(Op.MUL, inner) if fold is Fold.DOT else inner[0]
+        case ir.ReduceRows(row_fold, args):
+            inner = tuple(_over_elements(arg, rate) for arg in args)
+            if row_fold in (RowFold.NORM, RowFold.RMS):
+                return ir.Apply(Op.ABS, inner)
+            return ir.Apply(Op.MUL, inner) if row_fold is RowFold.DOT else inner[0]
     return ir.rebuild(expr, tuple(_over_elements(part, rate) for part in ir.operands(expr)))

@@ -229,7 +229,8 @@ def _surface(expr: ir.Expr, exact: bool) -> ast.Expression:
 
 
 _CALLED = frozenset(Op) - {
-    Op.NEG, Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.POW, Op.LT, Op.LE, Op.GT, Op.GE, Op.EQ, Op.NE, Op.AND, Op.OR, Op.NOT
+    Op.NEG, Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MOD, Op.POW, Op.LT, Op.LE, Op.GT, Op.GE, Op.EQ, Op.NE, Op.AND, Op.OR,
+    Op.NOT,
 }  # fmt: skip
 
 

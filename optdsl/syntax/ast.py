@@ -49,12 +49,13 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function called by name."""
+    """A function called by name; `options` are its arguments `NAME = value`, which stand behind the others."""
 
     function: Name
     arguments: tuple[Expression, ...]
     span: Span
     depth: int
+    options: tuple[Given, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,41 @@ class IntervalNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """`NAME = value` in the brackets of a component or a call."""
+
+    name: Name
+    value: Expression
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A rule or a transform in a chain: `NAME` or `FOLDER/NAME`, with the defaults it is given there."""
+
+    name: Name
+    given: tuple[Given, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
-    """`rule NAME(parameter, gradient) [from BASE]`."""
+    """`rule NAME(parameter, gradient) [from BASE]`, or `= COMPONENT |> COMPONENT` in place of a base."""
 
     name: Name
     parameter: Name
     gradient: Name
     base: Name | None
     doc: str
+    span: Span
+    components: tuple[Component, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """`family "NAME"`: what kind of rule it is."""
+
+    text: str
     span: Span
 
 
@@ -147,6 +175,16 @@ class EquationEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewEntry:
+    """`view NAME = value ["doc"]`."""
+
+    name: Name
+    value: Expression
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """`NAME = value` in a claim, or `NAME -> value` in an `invariant`."""
 
@@ -193,17 +231,23 @@ class Comment:
 
 @dataclass(slots=True)
 class Rule:
-    """A whole file. `broken` are names that a line with a syntax error would have defined."""
+    """A whole file. `broken` are names that a line with a syntax error would have defined.
+
+    `made` is true where entries aren't what stands in the source: they were renamed, or made from others.
+    """
 
     header: Header | None = None
     doc: str = ""
     cites: list[tuple[str, ...]] = field(default_factory=list)
+    family: Family | None = None
     hypers: list[HyperEntry] = field(default_factory=list)
     aliases: list[AliasEntry] = field(default_factory=list)
     states: list[StateEntry] = field(default_factory=list)
     defs: list[DefEntry] = field(default_factory=list)
     equations: list[EquationEntry] = field(default_factory=list)
+    views: list[ViewEntry] = field(default_factory=list)
     claims: list[ClaimEntry] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     update: Span | None = None
     broken: set[str] = field(default_factory=set)
+    made: bool = False

@@ -6,6 +6,7 @@ import re
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from lark import Token, Transformer
@@ -93,9 +94,15 @@ class Builder(Transformer[Token, Any]):
         return ast.Variable(name.text, children[1] is not None, _cover(children))
 
     def call(self, children: list[Any]) -> ast.Call:
-        arguments = tuple(child for child in children[1:] if child is not None and not isinstance(child, Token))
+        given = [child for child in children[1:] if child is not None and not isinstance(child, Token)]
+        options = tuple(child for child in given if isinstance(child, ast.Given))
+        arguments = tuple(child for child in given if not isinstance(child, ast.Given))
+        for before, after in pairwise(given):
+            if isinstance(before, ast.Given) and not isinstance(after, ast.Given):
+                text = "an argument with a name stands behind those without"
+                raise Stop(SyntaxProblem(span=after.span, text=text, mark="this has no name", advice=""))
         depth = self._depth(children, *arguments) if arguments else 1
-        return ast.Call(self._name(children[0]), arguments, _cover(children), depth)
+        return ast.Call(self._name(children[0]), arguments, _cover(children), depth, options)
 
     def group(self, children: list[Any]) -> Any:
         return replace(children[1], span=_cover(children))
@@ -135,14 +142,35 @@ class Builder(Transformer[Token, Any]):
         return ast.IntervalNode(low, high, opening == "[", closing == "]", _cover(children))
 
     def rule_line(self, children: list[Any]) -> ast.Header:
-        _, name, _, parameter, _, gradient, _, _, base, doc = children
-        return ast.Header(name, parameter, gradient, base, _text(doc), _cover(children))
+        _, name, _, parameter, _, gradient, _, made_of, doc = children
+        base = made_of if isinstance(made_of, ast.Name) else None
+        components = made_of if isinstance(made_of, tuple) else ()
+        return ast.Header(name, parameter, gradient, base, _text(doc), _place(children), components)
+
+    def base(self, children: list[Any]) -> ast.Name:
+        name: ast.Name = children[1]
+        return name
+
+    def chain(self, children: list[Any]) -> tuple[ast.Component, ...]:
+        return tuple(child for child in children if isinstance(child, ast.Component))
+
+    def component(self, children: list[Any]) -> ast.Component:
+        names = [child for child in children if isinstance(child, ast.Name)]
+        given = tuple(child for child in children if isinstance(child, ast.Given))
+        path = ast.Name("/".join(name.text for name in names), Span(names[0].span.start, names[-1].span.end))
+        return ast.Component(path, given, _cover(children))
+
+    def given(self, children: list[Any]) -> ast.Given:
+        return ast.Given(children[0], children[2], _cover(children))
 
     def doc_line(self, children: list[Any]) -> str:
         return _text(children[0])
 
     def cite_line(self, children: list[Any]) -> tuple[str, ...]:
         return tuple(_text(child) for child in children[1:])
+
+    def family_line(self, children: list[Any]) -> ast.Family:
+        return ast.Family(_text(children[1]), _cover(children))
 
     def hyper_line(self, children: list[Any]) -> ast.HyperEntry:
         name, _, default, _, interval, doc = children
@@ -164,6 +192,10 @@ class Builder(Transformer[Token, Any]):
     def equation_line(self, children: list[Any]) -> ast.EquationEntry:
         name, prime, _, value, _ = children
         return ast.EquationEntry(name, prime is not None, value, _cover(children))
+
+    def view_line(self, children: list[Any]) -> ast.ViewEntry:
+        _, name, _, value, doc = children
+        return ast.ViewEntry(name, value, _text(doc), _cover(children))
 
     def setting(self, children: list[Any]) -> ast.Setting:
         return ast.Setting(children[0], children[2], _cover(children))

@@ -59,8 +59,10 @@ WORDS = {
     "RULE": "`rule`",
     "FROM": "`from`",
     "CITE": "`cite`",
+    "FAMILY": "`family`",
     "ALIAS": "`alias`",
     "DEF": "`def`",
+    "VIEW": "`view`",
     "IN": "`in` and an interval",
     "ELEMENT_OF": "`in` and an interval",
     "INFINITY": "`inf`",
@@ -81,10 +83,12 @@ WORDS = {
     "MINUS": "`-`",
     "TIMES": "`*`",
     "DIVIDE": "`/`",
+    "REMAINDER": "`%`",
     "POWER": "`^`",
     "ROOT": "a root",
     "PRIME": "a prime",
     "SUPERSCRIPT": "a power",
+    "PIPE": "`|>`",
     "LPAR": "`(`",
     "RPAR": "`)`",
     "LSQB": "`[`",
@@ -107,7 +111,7 @@ WORDS = {
 }
 
 _START_OF_VALUE = {"IF", "NOT", "MINUS", "NUMBER", "TRUE", "FALSE", "INF", "INFINITY", "NAME", "LPAR", "ROOT"}
-_CONTINUATION = {"OR", "AND", "COMPARISON", "PLUS", "MINUS", "TIMES", "DIVIDE", "POWER", "SUPERSCRIPT"}
+_CONTINUATION = {"OR", "AND", "COMPARISON", "PLUS", "MINUS", "TIMES", "DIVIDE", "REMAINDER", "POWER", "SUPERSCRIPT"}
 
 LETTERS = "names are made of Latin and Greek letters, digits and `_`"
 
@@ -131,7 +135,6 @@ STRAYS = {
     "\u2013": ("-", "this is a dash; a minus is written `-`"),
     "\u2014": ("-", "this is a dash; a minus is written `-`"),
     "←": ("=", "a definition is written with `=`"),
-    "%": ("", "there is no remainder; a percentage is written as a number, `0.01`"),
     "∑": ("", "a sum over the tensor is written `sum(a)`"),
     "⊙": ("*", "elements are multiplied with `*`"),
     ".": ("", "names hold no `.`, and functions are called by their name alone: `sqrt(a)`"),

@@ -30,6 +30,8 @@ def place_of(token: Token) -> Span:
 def explain(source: SourceFile, start: str, span: Span, token: Token, accepted: set[str]) -> Problem:
     """Turn a token that can't stand where it does, and the terminals that can, into words."""
     expected = expected_words(accepted, start)
+    if start == "rule_line" and re.search(r"\)\s*=", source.text[span.start : place_of(token).start]):
+        start = "chain"
     if token.type == "$END":
         opened = _open_bracket(source, span)
         if opened is not None:
@@ -81,12 +83,22 @@ def explain(source: SourceFile, start: str, span: Span, token: Token, accepted: 
 
 _LINES = {
     "rule_line": "a rule starts with its name, its parameter and its gradient: `rule MyRule(x, g)`",
+    "chain": "a chain is written `rule MyRule(x, g) = clip_value(limit = 0.5) |> adam`",
     "cite_line": 'a source is cited as in `cite "Kingma & Ba 2015" "arXiv:1412.6980"`',
+    "family_line": 'a family is given as in `family "Adam"`',
     "hyper_line": "a hyperparameter is written `lr = 1e-3 in [0, inf)`",
     "alias_line": "an alias is written `alias betas = (beta1, beta2)`",
     "state_line": "a state is written `m = 0`, or `n: scalar = 0` where it is one number",
     "def_line": "a function is written `def half(a) = a/2`",
     "equation_line": "an equation is written `m' = m + g`",
+    "view_line": "a view is written `view average = ax`",
+}
+
+
+_WITHOUT_PRIME = {
+    "hyper_line": "a hyperparameter never changes",
+    "state_line": "a state is declared without a prime",
+    "view_line": "a view isn't part of the step and has no prime",
 }
 
 
@@ -115,9 +127,8 @@ def _advice(start: str, token: Token, accepted: set[str]) -> tuple[str, str | No
         return "a choice is written `if condition then a else b`", None
     if token.type in ("NAME", "NUMBER", "LPAR") and "TIMES" in accepted:
         return "write `*` between two factors", None
-    if token.type == "PRIME" and start in ("hyper_line", "state_line") and "EQUALS" in accepted:
-        what = "a hyperparameter never changes" if start == "hyper_line" else "a state is declared without a prime"
-        return what, ""
+    if token.type == "PRIME" and start in _WITHOUT_PRIME and "EQUALS" in accepted:
+        return _WITHOUT_PRIME[start], ""
     if token.type == "PRIME" and "EQUALS" in accepted:
         return "one prime means the value after the step", ""
     if token.type == "PRIME" and "STRING" in accepted:
@@ -159,7 +170,9 @@ def _stray(place: Span, text: str, expected: str, name: bool) -> SyntaxProblem:
         )
     shown = text if text.isprintable() and not unicodedata.combining(text) else f"U+{ord(text):04X}"
     plain = unicodedata.normalize("NFKC", text)
-    if text == "|" and name:
+    if text == "|" and "`|>`" in expected:
+        replacement, advice = "|>", "the parts of a chain are joined by `|>`"
+    elif text == "|" and name:
         replacement, advice = None, "the magnitude of `a` is written `abs(a)`"
     elif text in STRAYS:
         ours, advice = STRAYS[text]

@@ -20,6 +20,9 @@ from optdsl.syntax.parser import LARGEST_SOURCE, LINES, parse
 from optdsl.syntax.respell import to_ascii, to_unicode
 from optdsl.syntax.tokens import Entry, Piece, broken_lines, one_line, read_entry
 
+ONE_LINERS = ("def", "view")
+"""Keywords that open a line with all that belongs to it; such lines make a block without a line above them."""
+
 LONGEST_LINE = 100
 """Characters up to which an entry that stands on several lines is joined, in ASCII and without its doc string."""
 
@@ -120,10 +123,10 @@ def _kind(text: str, section: str) -> str:
         return text
     first = re.match(r"[a-z]*", text)
     word = first.group() if first else ""
-    if word in ("rule", "def"):
+    if word in ("rule", *ONE_LINERS):
         return f"{word}_line"
     if section == "":
-        return "cite_line" if word == "cite" else "doc_line"
+        return f"{word}_line" if word in ("cite", "family") else "doc_line"
     return "alias_line" if section == "hyper" and word == "alias" else LINES[section]
 
 
@@ -148,7 +151,7 @@ def _blocks(items: Iterable[_Item]) -> list[_Block]:
     blocks: list[_Block] = []
     waiting: list[_Item] = []
     for item in items:
-        defined = item.kind == "def_line"
+        defined = _stands_alone(item.kind)
         if item.kind == "comment":
             waiting.append(item)
         elif item.kind in ("rule_line", *SECTIONS) or (defined and blocks[-1].kind != item.kind):
@@ -163,9 +166,13 @@ def _blocks(items: Iterable[_Item]) -> list[_Block]:
     return [*blocks, _Block("end", above)] if above else blocks
 
 
+def _stands_alone(kind: str) -> bool:
+    return kind.removesuffix("_line") in ONE_LINERS
+
+
 def _divided(blocks: list[_Block], waiting: list[_Item]) -> list[Row]:
     """Give the comments that are indented to the last block, and return the others."""
-    if not blocks or blocks[-1].kind == "def_line":
+    if not blocks or _stands_alone(blocks[-1].kind):
         return [item.row for item in waiting]
     ending = list(takewhile(lambda item: item.indented, waiting))
     blocks[-1].rows += [item.row for item in ending]

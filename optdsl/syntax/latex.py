@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from optdsl.syntax.ast import Literal
-from optdsl.syntax.printer import ATOM, GREEK, LEVELS, Style, split_digits
+from optdsl.syntax.printer import ATOM, GREEK, LEVELS, Given, Style, split_digits
 
 _LETTERS = {name: rf"\{name}" for name in GREEK if name not in ("eps", "lam")}
 _LETTERS |= {"eps": r"\varepsilon", "lam": r"\lambda", "Lam": r"\Lambda"}
@@ -15,7 +15,7 @@ _LETTERS |= {
 """Names that are a letter: Greek, as Unicode spellings are read. `eps` and `epsilon` are the two forms of one."""
 _SIGNS = {
     "+": " + ", "-": " - ", "<=": r" \le ", ">=": r" \ge ", "!=": r" \ne ", "==": " = ", "<": " < ", ">": " > ",
-    "and": r" \land ", "or": r" \lor ",
+    "%": r" \bmod ", "and": r" \land ", "or": r" \lor ",
 }  # fmt: skip
 _COMMANDS = frozenset({"exp", "log", "sin", "cos", "tanh", "min", "max"})
 _FENCES = {
@@ -81,16 +81,20 @@ def _operation(operator: str, parts: list[str]) -> str:
     return _SIGNS[operator].join(parts)
 
 
-def _call(name: str, arguments: list[str]) -> str:
+def _call(name: str, arguments: list[str], given: Given) -> str:
     inner = ", ".join(arguments)
+    below = ", ".join(f"\\mathrm{{{_escaped(value)}}}" for _, value in given)
+    under = f"_{{{below}}}" if below else ""
     if name == "sqrt":
         return f"\\sqrt{{{inner}}}"
     if name == "cbrt":
         return f"\\sqrt[3]{{{inner}}}"
     if name in _FENCES:
         opening, closing = _FENCES[name]
+        # The norm over rows of magnitudes has two things below it.
+        closing = f"{closing[:-1]}, {below}}}" if below and closing.endswith("}") else closing + under
         return f"{opening}{inner}{closing}"
-    return f"{latex_function(name)}\\left({inner}\\right)"
+    return f"{latex_function(name)}{under}\\left({inner}\\right)"
 
 
 def _conditional(arms: Sequence[tuple[str, str]], other: str) -> str:

@@ -17,8 +17,10 @@ SECTIONS = ("hyper", "state", "update", "claim")
 
 _TOKENS = re.compile(r'(?P<string>"[^"\n]*"?)|(?P<comment>#[^\n]*)|(?P<open>[(\[])|(?P<close>[)\]])|(?P<newline>\n)')
 _HIDDEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
-_OPENER = re.compile(r"(?:(?:rule|def)\b|(?:hyper|state|update|claim)[ \t\r]*:?[ \t\r]*(?:#[^\n]*)?$)", re.MULTILINE)
-_DEFINITION = re.compile(r"[ \t]*\w+['′’]?[ \t]*=(?!=)")
+_OPENER = re.compile(
+    r"(?:(?:rule|def|view)\b|(?:hyper|state|update|claim)[ \t\r]*:?[ \t\r]*(?:#[^\n]*)?$)", re.MULTILINE
+)
+_DEFINITION = re.compile(r"[ \t]*\w+(['′’])?[ \t]*=(?!=)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +61,24 @@ def logical_lines(source: SourceFile, file: int = 0) -> Iterator[Line]:
     """Yield the entries of a file, the first unless another that follows it is asked for.
 
     A bracket left open doesn't swallow the file: a section keyword in column 1, or a line that starts a definition,
-    begins a new entry all the same.
+    begins a new entry all the same. What follows a comma or an opening bracket is an argument with a name.
     """
     text, (start, end), depth = source.text, source.extent(file), 0
+    seen, last = start, ""
     for match in _TOKENS.finditer(text, start, end):
+        if match["comment"] or match["newline"]:
+            last = text[seen : match.start()].rstrip()[-1:] or last
+            seen = match.end()
         if match["open"]:
             depth += 1
         elif match["close"]:
             depth = max(0, depth - 1)
         elif match["newline"]:
             rest = match.end()
-            if depth == 0 or _OPENER.match(text, rest) or _DEFINITION.match(text, rest):
+            defined = _DEFINITION.match(text, rest)
+            if defined and last in ("(", ",") and not defined[1]:
+                defined = None
+            if depth == 0 or _OPENER.match(text, rest) or defined:
                 yield from _line(source, start, match.start())
                 start, depth = rest, 0
     yield from _line(source, start, end)

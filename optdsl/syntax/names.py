@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 KEYWORDS = frozenset({
-    "rule", "hyper", "state", "def", "update", "claim", "cite", "alias", "from", "in", "when",
+    "rule", "hyper", "state", "def", "update", "view", "claim", "cite", "family", "alias", "from", "in", "when",
     "if", "then", "elif", "else", "and", "or", "not", "true", "false", "inf",
 })  # fmt: skip
 """Words that can't be names."""

@@ -27,8 +27,8 @@ LONGEST_READ_TWICE = 2_000
 """Characters of a line that is read a second time to say all that could stand where it goes wrong."""
 
 STARTS = (
-    "rule_line", "doc_line", "cite_line", "hyper_line", "alias_line", "state_line", "def_line", "equation_line",
-    "foreign_line",
+    "rule_line", "doc_line", "cite_line", "family_line", "hyper_line", "alias_line", "state_line", "def_line",
+    "equation_line", "view_line", "foreign_line",
 )  # fmt: skip
 
 LINES = {"hyper": "hyper_line", "state": "state_line", "update": "equation_line", "claim": "claim_line"}
@@ -70,7 +70,7 @@ def parse(source: SourceFile, file: int = 0) -> tuple[ast.Rule, list[Problem]]:
 class _Reader:
     """Goes through the lines of a file and keeps track of the section."""
 
-    ORDER = ("", "rule", "hyper", "state", "def", "update", "claim")
+    ORDER = ("", "rule", "hyper", "state", "def", "update", "view", "claim")
 
     def __init__(self, source: SourceFile, rule: ast.Rule) -> None:
         self.source = source
@@ -95,7 +95,7 @@ class _Reader:
                 "move it to a file of its own",
             )
             return True
-        elif first in ("rule", "def") and not _DEFINED.match(text):
+        elif first in ("rule", "def", "view") and not _DEFINED.match(text):
             self.lost = False
             self._open(first, Span(line.span.start, line.span.start + len(first)))
             if line.column > 1:
@@ -107,6 +107,8 @@ class _Reader:
             self._preamble(text, first, line)
         elif self.section == "def":
             self._lost(line, "write `update` in column 1 above the equations")
+        elif self.section == "view":
+            self._lost(line, "each view is a line `view NAME = ...`; `claim` in column 1 stands above claims")
         else:
             self._entry(first, line)
         return False
@@ -162,8 +164,8 @@ class _Reader:
             advice = "a file starts with a line such as `rule MyRule(x, g)`"
             self._problem(line.span, "expected `rule` before anything else", "this stands before the rule", advice)
             self.section, self.lost = "rule", True
-        elif first == "cite":
-            self._parse("cite_line", line)
+        elif first in ("cite", "family"):
+            self._parse(f"{first}_line", line)
         elif text.startswith('"'):
             self._parse("doc_line", line)
         else:
@@ -180,15 +182,18 @@ class _Reader:
     def _open(self, section: str, span: Span) -> None:
         """Begin a section, and say so if it may not stand here."""
         misplaced = [name for name in self.sections if self.ORDER.index(name) > self.ORDER.index(section)]
-        if section in self.sections and section != "def":
+        if section in self.sections and section not in ("def", "view"):
             advice = f"move these lines up to the first `{section}`"
             self._problem(span, f"the section `{section}` stands twice", "this is the second", advice)
         elif self.section == "" and section != "rule":
             advice = "start the file with a line such as `rule MyRule(x, g)`"
             self._problem(span, "expected `rule` before anything else", "", advice)
         elif misplaced and section != "rule":
-            advice = "the order is `rule`, `hyper`, `state`, `def`, `update`, `claim`"
+            advice = "the order is `rule`, `hyper`, `state`, `def`, `update`, `view`, `claim`"
             self._problem(span, f"`{section}` must stand before `{misplaced[0]}`", "", advice)
+        elif self.rule.header is not None and self.rule.header.components and section in ("state", "def", "update"):
+            advice = "it takes these from its components: write a transform, in a file of its own, and put its name in"
+            self._problem(span, f"a chain has no section `{section}`", "", advice)
         if section == "update":
             self.rule.update = span
         self.sections.setdefault(section, span)
@@ -206,7 +211,7 @@ class _Reader:
             known = {problem.message for problem in self.problems}
             if not (stop.problem.message.endswith("can't be a name") and stop.problem.message in known):
                 self.problems.append(stop.problem)
-            name = re.match(r"(?:def\s+)?([^\W\d]\w*)", self.source.snippet(line.span))
+            name = re.match(r"(?:(?:def|view)\s+)?([^\W\d]\w*)", self.source.snippet(line.span))
             if name:
                 self.rule.broken.add(spell(name.group(1)))
             return
@@ -223,12 +228,24 @@ class _Reader:
                 self.rule.defs.append(node)
             case ast.EquationEntry():
                 self.rule.equations.append(node)
+            case ast.ViewEntry():
+                self.rule.views.append(node)
             case ast.ClaimEntry():
                 self.rule.claims.append(node)
+            case ast.Family():
+                self._family(node)
             case str():
                 self.rule.doc = f"{self.rule.doc} {node}".strip()
             case tuple():
                 self.rule.cites.append(node)
+
+    def _family(self, node: ast.Family) -> None:
+        if self.rule.family is not None:
+            self._problem(node.span, "a rule has one family", "this is the second", "leave one of the two out")
+        elif not node.text:
+            self._problem(node.span, "this family has no name", "", 'write it as in `family "Adam"`, or leave it out')
+        else:
+            self.rule.family = node
 
     def finish(self, start: int) -> None:
         """Note what a whole file lacks, which begins at `start`."""
@@ -244,7 +261,8 @@ class _Reader:
 
     def _made_from_another(self) -> bool:
         """Return whether the equations can come from another rule; a header that can't be read may say so."""
-        return self.rule.header is None or self.rule.header.base is not None
+        header = self.rule.header
+        return header is None or header.base is not None or bool(header.components)
 
 
 @cache

@@ -13,7 +13,7 @@ from optdsl.syntax.ast import Call, Conditional, Expression, Literal, Operation,
 
 LEVELS = {
     "or": 1, "and": 2, "not": 3, "<": 4, "<=": 4, ">": 4, ">=": 4, "==": 4, "!=": 4, "+": 5, "-": 5, "*": 6, "/": 6,
-    "neg": 7, "^": 8,
+    "%": 6, "neg": 7, "^": 8,
 }  # fmt: skip
 IF, ATOM = 0, 9
 
@@ -24,9 +24,13 @@ GREEK = {
 }  # fmt: skip
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_SIGNS = {"-": " − ", "+": " + ", "*": "·", "/": "/", "<=": " ≤ ", ">=": " ≥ ", "!=": " ≠ ", "==": " = ", "<": " < ",
-          ">": " > ", "and": " and ", "or": " or "}  # fmt: skip
+_SIGNS = {"-": " − ", "+": " + ", "*": "·", "/": "/", "%": " mod ", "<=": " ≤ ", ">=": " ≥ ", "!=": " ≠ ",
+          "==": " = ", "<": " < ", ">": " > ", "and": " and ", "or": " or "}  # fmt: skip
 _FENCES = {"abs": ("|", "|"), "norm": ("‖", "‖"), "floor": ("⌊", "⌋")}
+
+
+Given = Sequence[tuple[str, str]]
+"""The named arguments of a call, with their values in the language."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Style:
     name: Callable[[str, bool], str]
     number: Callable[[Literal], tuple[str, int]]
     operation: Callable[[str, list[str]], str]
-    call: Callable[[str, list[str]], str]
+    call: Callable[[str, list[str], Given], str]
     conditional: Callable[[Sequence[tuple[str, str]], str], str]
     brackets: tuple[str, str]
     fractions: bool = False
@@ -70,13 +74,18 @@ def _unicode_operation(operator: str, parts: list[str]) -> str:
     return _SIGNS[operator].join(parts)
 
 
-def _unicode_call(name: str, arguments: list[str]) -> str:
+def in_brackets(arguments: Sequence[str], given: Given) -> str:
+    """Return the arguments of a call as the language writes them."""
+    return ", ".join([*arguments, *(f"{name}={value}" for name, value in given)])
+
+
+def _unicode_call(name: str, arguments: list[str], given: Given) -> str:
     if name == "sqrt":
         return f"√({arguments[0]})" if len(arguments[0]) > 2 else f"√{arguments[0]}"
-    if name in _FENCES:
+    if name in _FENCES and not given:
         opening, closing = _FENCES[name]
         return f"{opening}{arguments[0]}{closing}"
-    return f"{unicode_name(name)}({', '.join(arguments)})"
+    return f"{unicode_name(name)}({in_brackets(arguments, given)})"
 
 
 def _unicode_number(literal: Literal) -> tuple[str, int]:
@@ -114,7 +123,7 @@ def _ascii_operation(operator: str, parts: list[str]) -> str:
 
 ASCII = Style(
     lambda name, primed: f"{name}'" if primed else name, lambda literal: (literal.text, ATOM), _ascii_operation,
-    lambda name, arguments: f"{name}({', '.join(arguments)})", _conditional, ("(", ")"),
+    lambda name, arguments, given: f"{name}({in_brackets(arguments, given)})", _conditional, ("(", ")"),
 )  # fmt: skip
 """The language itself: what it renders reads back as the same tree."""
 
@@ -130,8 +139,9 @@ def _render(node: Expression, style: Style) -> tuple[str, int]:
             return style.number(node)
         case Variable(name, primed):
             return style.name(name, primed), ATOM
-        case Call(function, arguments):
-            return style.call(function.text, [render(argument, style) for argument in arguments]), ATOM
+        case Call(function, arguments, options=options):
+            given = [(option.name.text, render(option.value, ASCII)) for option in options]
+            return style.call(function.text, [render(argument, style) for argument in arguments], given), ATOM
         case Conditional():
             arms = []
             rest: Expression = node
@@ -157,8 +167,14 @@ def _operation(operator: str, operands: tuple[Expression, ...], style: Style) ->
     elif level == LEVELS["<"]:
         left = level + 1
     alone = operator == "^" or level <= LEVELS["<"]  # a minus sign to the right of these can't be misread
-    parts = [_at(operands[0], left, style), _at(operands[1], right, style, first=alone)]
+    parts = [_at(operands[0], _clear(operands[0], left), style), _at(operands[1], right, style, first=alone)]
     return style.operation(operator, parts), level
+
+
+def _clear(first: Expression, level: int) -> int:
+    """Return the level a first operand needs: `a mod b·c` could be read in two ways, though the language has one."""
+    remainder = isinstance(first, Operation) and first.operator == "%"
+    return level + 1 if remainder and level == LEVELS["*"] else level
 
 
 def _factors(node: Expression) -> tuple[list[Expression], list[Expression]]:
@@ -173,7 +189,7 @@ def _factors(node: Expression) -> tuple[list[Expression], list[Expression]]:
 def _product(factors: Sequence[Expression], style: Style) -> str:
     if len(factors) == 1:
         return render(factors[0], style)
-    text = _at(factors[0], LEVELS["*"], style)
+    text = _at(factors[0], _clear(factors[0], LEVELS["*"]), style)
     for factor in factors[1:]:
         text = style.operation("*", [text, _at(factor, LEVELS["*"] + 1, style, first=False)])
     return text

@@ -115,12 +115,19 @@ def _roots(pieces: list[Piece]) -> list[Piece]:
 def _greek(pieces: list[Piece]) -> list[Piece]:
     """Write names in Greek letters and with subscripts, but not those of rules and of types."""
     result, before = [], ""
-    for piece in pieces:
-        named = before in ("RULE", "FROM", "EQUALS_CLAIM", "COLON")
+    chain = pieces[0].kind == "RULE" and find(pieces, "EQUALS")
+    for index, piece in enumerate(pieces):
+        named = before in ("RULE", "FROM", "EQUALS_CLAIM", "COLON", "PIPE")
+        named = named or (before in ("EQUALS", "DIVIDE") and 0 < chain < index and _depth(pieces[:index]) == 0)
         shown = unicode_name(piece.text) if piece.kind == "NAME" and not named else piece.text
         result.append(piece if shown == piece.text else Piece("NAME", shown, piece.line))
         before = piece.kind
     return result
+
+
+def _depth(pieces: Sequence[Piece]) -> int:
+    """Return how many brackets are open after some tokens."""
+    return sum(depth_change(piece) for piece in pieces)
 
 
 def _end_of_atom(pieces: Sequence[Piece], start: int) -> int:

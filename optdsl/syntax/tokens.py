@@ -106,12 +106,16 @@ def _blanks(pieces: Sequence[Piece]) -> Iterator[str]:
     """Yield the blanks before each token."""
     before: Piece | None = None
     clings = True
+    depth = 0
+    header = bool(pieces) and pieces[0].kind == "RULE"
     for piece in pieces:
+        depth += depth_change(piece)
+        option = piece.kind == "EQUALS" and depth > 0 and not header
         sign = piece.kind == "MINUS" and (before is None or before.kind not in ENDS_OF_VALUE)
         call = piece.kind == "LPAR" and before is not None and before.kind == "NAME"
-        if piece.kind == "STRING" and before is not None and before.kind not in ("CITE", "STRING"):
+        if piece.kind == "STRING" and before is not None and before.kind not in ("CITE", "FAMILY", "STRING"):
             yield BEFORE_DOC
         else:
-            yield "" if clings or call or piece.kind in _CLINGING else " "
-        clings = sign or piece.kind in OPENING or piece.kind in _TIGHT or piece.kind == "ROOT"
+            yield "" if clings or call or option or piece.kind in _CLINGING else " "
+        clings = sign or option or piece.kind in OPENING or piece.kind in _TIGHT or piece.kind == "ROOT"
         before = piece

@@ -7,7 +7,7 @@ collide with each other, and hardly with a macro. What doesn't depend on the rul
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from string import Template
 
@@ -21,8 +21,10 @@ from optdsl.ir.nodes import (
     Op,
     Rate,
     Reduce,
+    ReduceRows,
     Ref,
     Role,
+    RowFold,
     Rule,
     Select,
     Symbol,
@@ -45,8 +47,8 @@ FUNCTIONS = {
     Op.LOG1P: "log1p", Op.SIN: "sin", Op.COS: "cos", Op.TANH: "tanh", Op.FLOOR: "floor",
 }  # fmt: skip
 """Functions of the C library; those of `float` end in `f`."""
-HELPERS = {Op.SIGN: "sign", Op.MIN: "lesser", Op.MAX: "greater"}
-"""Functions of `skeleton.c`, which end in the element type."""
+HELPERS = {Op.SIGN: "sign", Op.MIN: "lesser", Op.MAX: "greater", Op.MOD: "modulo"}
+"""Functions of `skeleton.c`, which end in the element type. There is a `modulo` of scalars only, and so of float64."""
 PREFIX = {Op.NEG: "-", Op.NOT: "!"}
 
 
@@ -67,6 +69,9 @@ def _module(program: Program, stem: str) -> str:
         "select=_variant,",
         f"tensor_states={tuple(state.name for state in program.rule.states if not state.scalar)!r},",
     ]
+    row_values = max(len(kernel.row_values()) for kernel in program.kernels)
+    if row_values:
+        kernel.append(f"row_values={row_values},")
     return python.module(program, "C", [], kernel)
 
 
@@ -106,6 +111,8 @@ class _Library:
             writer.line(f"SLOTS = {max(len(k.slots) for k in self.kernels)},  /* scalars */")
             writer.line(f"SUMS = {self._sums()},  /* reductions of a pass */")
             writer.line(f"REDUCTIONS = {int(self._reduces())},  /* whether there are any */")
+            writer.line(f"LINES = {self._lines()},  /* the most reductions over lines that a variant has */")
+            writer.line(f"ONLY_LINES = {int(self._only_lines())},  /* whether all are over lines */")
             writer.line(f"PHASES = {self._phases()},  /* passes over the elements */")
             writer.line(f"TENSOR_STATES = {sum(not state.scalar for state in self.rule.states)},")
             writer.line(f"SCALAR_STATES = {sum(state.scalar for state in self.rule.states)},")
@@ -118,7 +125,7 @@ class _Library:
         self._dispatch("static void finish(const int64_t *row, const double *c)", "finish_{v}(row, c)")
         parts = "int phase, const double *sums, int64_t parts"
         self._dispatch(
-            f"static void folded(const int64_t *row, double *c, {parts})", "folded_{v}(c, phase, sums, parts)"
+            f"static void folded(const int64_t *row, double *c, {parts})", "folded_{v}(row, c, phase, sums, parts)"
         )
         for suffix, ctype in TYPES.items():
             for kernel in self.kernels:
@@ -138,12 +145,19 @@ class _Library:
         return max(1, *(len(phase.reductions) for kernel in self.program.kernels for phase in kernel.phases))
 
     def _reduces(self) -> bool:
-        return any(phase.reductions for kernel in self.program.kernels for phase in kernel.phases)
+        return any(phase.folds for kernel in self.program.kernels for phase in kernel.phases)
+
+    def _lines(self) -> int:
+        return max(len(kernel.row_values()) for kernel in self.program.kernels)
+
+    def _only_lines(self) -> bool:
+        whole = any(phase.reductions for kernel in self.program.kernels for phase in kernel.phases)
+        return self._lines() > 0 and not whole
 
     def _own_scalars(self) -> bool:
         """Whether scalars differ between tensors that share hyperparameters and step number."""
         read = {s for kernel in self.program.kernels for let in kernel.lets() for s in symbols(let.value)}
-        sized = any(symbol.role is Role.SIZE for symbol in read)
+        sized = any(symbol.role in (Role.SIZE, Role.NDIM) for symbol in read)
         return sized or self._reduces() or any(state.scalar for state in self.rule.states)
 
     def _dispatch(self, signature: str, call: str) -> None:
@@ -154,11 +168,11 @@ class _Library:
     def _elements(self, suffix: str) -> None:
         """Print the function that runs one phase of one tensor over a range of its elements."""
         arguments = "const int64_t *row, const double *c, int64_t lo, int64_t hi"
-        opening = f"static void elements_{suffix}({arguments}, int phase, double *sums) {{"
+        opening = f"static void elements_{suffix}({arguments}, int phase, double *sums, double *lines) {{"
         with self.writer.block(opening, "}"), self.writer.block("switch (row[VARIANT] * PHASES + phase) {", "}"):
             for kernel in self.program.kernels:
                 for phase in range(len(kernel.phases)):
-                    call = f"phase_{kernel.variant}_{phase}_{suffix}(row, c, lo, hi, sums)"
+                    call = f"phase_{kernel.variant}_{phase}_{suffix}(row, c, lo, hi, sums, lines)"
                     self.writer.line(f"case {kernel.variant} * PHASES + {phase}: {call}; break;")
 
 
@@ -170,6 +184,7 @@ class _Kernel:
         self.kernel = kernel
         self.rule: Rule = kernel.rule
         self.writer = library.writer
+        self.lines = kernel.row_values()
         lets = [let for let in kernel.lets() if let.symbol.rate is not Rate.ELEMENT]
         self.slots = {symbol: index for index, symbol in enumerate(dict.fromkeys(let.symbol for let in lets))}
         self.scalar_states = [state for state in self.rule.states if state.scalar]
@@ -189,7 +204,8 @@ class _Kernel:
                     with writer.block(f"if (phase == {index}) {{", "}"):
                         self._scalars(phase.scalars)
             writer.line("(void)row, (void)c, (void)phase;")
-        with writer.block(f"static void folded_{v}(double *c, int phase, const double *sums, int64_t parts) {{", "}"):
+        arguments = "const int64_t *row, double *c, int phase, const double *sums, int64_t parts"
+        with writer.block(f"static void folded_{v}({arguments}) {{", "}"):
             for index, phase in enumerate(kernel.phases):
                 for position, let in enumerate(phase.reductions):
                     assert isinstance(let.value, Reduce)
@@ -197,7 +213,8 @@ class _Kernel:
                     writer.line(
                         f"if (phase == {index}) c[{self.slots[let.symbol]}] = {fold}(sums + {position}, parts);"
                     )
-            writer.line("(void)c, (void)phase, (void)sums, (void)parts;")
+                self._lines_put_together(index, phase)
+            writer.line("(void)row, (void)c, (void)phase, (void)sums, (void)parts;")
         with writer.block(f"static void finish_{v}(const int64_t *row, const double *before) {{", "}"):
             writer.line("double c[SLOTS + 1];")
             writer.line("memcpy(c, before, SLOTS * sizeof *c);")
@@ -227,6 +244,8 @@ class _Kernel:
                 return "(double)row[STEP]"
             case Role.SIZE:
                 return "(double)row[COUNT]"
+            case Role.NDIM:
+                return "(double)row[NDIM]"
             case Role.OLD:
                 index = [state.name for state in self.scalar_states].index(symbol.name)
                 return f"((const double *)(uintptr_t)row[SCALARS])[{index}]"
@@ -246,12 +265,12 @@ class _Kernel:
     def phase_function(self, suffix: str, index: int, phase: Phase) -> None:
         """Print the loop of one phase over the elements [lo, hi) of a tensor."""
         ctype, writer = TYPES[suffix], self.writer
-        arguments = "const int64_t *row, const double *c, int64_t lo, int64_t hi, double *sums"
+        arguments = "const int64_t *row, const double *c, int64_t lo, int64_t hi, double *sums, double *lines"
         writer.line()
         with writer.block(f"static void phase_{self.kernel.variant}_{index}_{suffix}({arguments}) {{", "}"):
             self._pointers(phase, ctype)
             self._coefficients(phase, suffix)
-            if phase.reductions:
+            if phase.folds or self._lines_read(phase):
                 self._folding_loop(phase, suffix)
             else:
                 # The arrays of a step never overlap. `restrict` says so, but is lost where the function is inlined.
@@ -259,12 +278,21 @@ class _Kernel:
                 with writer.block("for (int64_t i = 0; i < hi - lo; ++i) {", "}"):
                     self._body(phase, suffix)
                 self._line(None)
-            writer.line("(void)c, (void)sums;")
+            writer.line("(void)c, (void)sums, (void)lines;")
+
+    def _read(self, phase: Phase) -> set[Symbol]:
+        """Return the symbols that the loop of a phase reads and doesn't compute."""
+        local = {let.symbol for let in phase.lets}
+        return {s for let in (*phase.lets, *phase.folds) for s in symbols(let.value)} - local
+
+    def _lines_read(self, phase: Phase) -> list[Symbol]:
+        """Return the values of lines that a phase reads."""
+        read = self._read(phase)
+        return [symbol for symbol in self.lines if symbol in read]
 
     def _tensors(self, phase: Phase) -> list[tuple[Symbol, str, bool]]:
         """Return the tensors of a phase as (symbol before the step, column of the table, whether it is written)."""
-        local = {let.symbol for let in phase.lets}
-        read = {s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value)} - local
+        read = self._read(phase) - set(self.lines)
         used = {s.name for s in read if s.rate is Rate.ELEMENT} | {s.name for s in phase.stores}
         written = {symbol.name for symbol in phase.stores}
         columns = [(self.rule.parameter, "PARAMETER"), (self.rule.gradient, "GRADIENT")]
@@ -284,8 +312,7 @@ class _Kernel:
 
     def _coefficients(self, phase: Phase, suffix: str) -> None:
         """Round the scalars that element arithmetic reads, once each."""
-        local = {let.symbol for let in phase.lets}
-        read = {s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value)} - local
+        read = self._read(phase)
         for symbol in sorted(read, key=lambda symbol: (symbol.role.value, symbol.name)):
             if symbol.rate is not Rate.ELEMENT:
                 # Truth values too are numbers of the element type: comparing one of another width keeps the compiler
@@ -301,8 +328,10 @@ class _Kernel:
     def _body(self, phase: Phase, suffix: str) -> None:
         """Print the assignments for element i."""
         ctype, writer = TYPES[suffix], self.writer
-        local = {let.symbol for let in phase.lets}
-        read = {s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value)} - local
+        read = self._read(phase)
+        for symbol in self._lines_read(phase):
+            writer.line(f"const {ctype} {spell(symbol)} = line{self.lines[symbol]}[i - run];")
+        read -= set(self.lines)
         for symbol in sorted((s for s in read if s.rate is Rate.ELEMENT), key=lambda s: (s.role.value, s.name)):
             cast = "" if self._stored(symbol, ctype) == ctype else f"({ctype})"
             value = f"{cast}{symbol.name}_at[i]"
@@ -322,32 +351,112 @@ class _Kernel:
             writer.line(f"{symbol.name}_at[i] = {cast}{spell(symbol)};")
 
     def _folding_loop(self, phase: Phase, suffix: str) -> None:
-        """Print a loop in short runs: values first, then the reductions, each in lanes added up in a fixed order."""
+        """Print a loop in short runs: values first, then the reductions, each in lanes added up in a fixed order.
+
+        Values of lines are repeated for the elements of the run before.
+        """
         writer = self.writer
-        for index, let in enumerate(phase.reductions):
-            assert isinstance(let.value, Reduce)
-            start = "-INFINITY" if let.value.fold is Fold.AMAX else "0.0"
+        folds = [_Folded(let.value, suffix) for let in phase.folds]
+        count = len(phase.reductions)
+        for index, fold in enumerate(folds):
             writer.line(f"double lanes{index}[LANES];")
-            writer.line(f"for (int k = 0; k < LANES; ++k) lanes{index}[k] = {start};")
+            writer.line(f"for (int k = 0; k < LANES; ++k) lanes{index}[k] = {fold.start};")
+        if self.lines and (phase.rows or self._lines_read(phase)):
+            writer.line("const int64_t line = row[LINE];")
+            writer.line("double *const of_lines = (double *)(uintptr_t)row[LINE_VALUES];")
+        if phase.rows:
+            # A line longer than a block is reduced in parts, whose values lie elsewhere until they are put together.
+            writer.line("const int64_t fold = line > BLOCK ? hi - lo : line;")
+            writer.line("double *const folded = line > BLOCK ? lines : of_lines + lo / line * LINES;")
         with writer.block("for (int64_t run = 0; run < hi - lo; run += RUN) {", "}"):
             writer.line("const int64_t length = hi - lo - run < RUN ? hi - lo - run : RUN;")
-            for index, _ in enumerate(phase.reductions):
+            for index in range(len(folds)):
                 writer.line(f"double run{index}[RUN];")
+            for symbol in self._lines_read(phase):
+                number = self.lines[symbol]
+                writer.line(f"{TYPES[suffix]} line{number}[RUN];")
+                writer.line(f"repeat_{suffix}(line{number}, of_lines + {number}, length, lo + run, line);")
+            if not folds:
+                writer.line("#pragma GCC ivdep")
             with writer.block("for (int64_t i = run; i < run + length; ++i) {", "}"):
                 self._body(phase, suffix)
-                for index, let in enumerate(phase.reductions):
-                    assert isinstance(let.value, Reduce)
-                    args = [f"(double)({expression(arg, suffix)})" for arg in let.value.args]
-                    writer.line(f"run{index}[i - run] = {' * '.join(args)};")
+                for index, fold in enumerate(folds):
+                    writer.line(f"run{index}[i - run] = {fold.term};")
             self._line(None)
-            for index, let in enumerate(phase.reductions):
-                assert isinstance(let.value, Reduce)
-                fold = "largest" if let.value.fold is Fold.AMAX else "total"
-                writer.line(f"{fold}_lanes(lanes{index}, run{index}, length);")
-        for index, let in enumerate(phase.reductions):
-            assert isinstance(let.value, Reduce)
-            fold = "largest" if let.value.fold is Fold.AMAX else "total"
-            writer.line(f"sums[{index}] = {fold}_of(lanes{index});")
+            for index, fold in enumerate(folds[:count]):
+                writer.line(f"{fold.kind}_lanes(lanes{index}, run{index}, length);")
+            for index, (let, fold) in enumerate(zip(phase.rows, folds[count:], strict=True), count):
+                of = f"folded + {self.lines[let.symbol]}"
+                writer.line(f"{fold.kind}_lines(lanes{index}, run{index}, length, run, fold, {of}, LINES);")
+        for index, fold in enumerate(folds[:count]):
+            writer.line(f"sums[{index}] = {fold.kind}_of(lanes{index});")
+        for let in phase.rows:
+            ending = self._ending(let, f"of_lines[r * LINES + {self.lines[let.symbol]}]")
+            if ending:
+                writer.line(f"for (int64_t r = lo / line; line <= BLOCK && r < hi / line; ++r) {ending}")
+
+    def _ending(self, let: Let, value: str) -> str:
+        """Return what turns the sum over a line into the value of a reduction; "" where it is that."""
+        assert isinstance(let.value, ReduceRows)
+        match let.value.fold:
+            case RowFold.MEAN:
+                return f"{value} = {value} / (double)line;"
+            case RowFold.NORM:
+                return f"{value} = sqrt({value});"
+            case RowFold.RMS:
+                return f"{value} = sqrt({value} / (double)line);"
+            case RowFold.SUM | RowFold.DOT | RowFold.AMAX:
+                return ""
+
+    def _lines_put_together(self, index: int, phase: Phase) -> None:
+        """Print what puts the values of lines that are longer than a block together from those of their parts."""
+        if not phase.rows:
+            return
+        writer = self.writer
+        with writer.block(f"if (phase == {index} && row[LINE] > BLOCK) {{", "}"):
+            writer.line("const int64_t line = row[LINE], of_line = (line + BLOCK - 1) / BLOCK;")
+            writer.line("double *const of_lines = (double *)(uintptr_t)row[LINE_VALUES];")
+            with writer.block("for (int64_t r = 0; r < row[COUNT] / line; ++r) {", "}"):
+                writer.line("const double *const part = sums + parts * SUMS + r * of_line * LINES;")
+                for let in phase.rows:
+                    fold, number = _Folded(let.value, "f64"), self.lines[let.symbol]
+                    writer.line(f"double value{number} = {fold.start};")
+                    term = f"part[p * LINES + {number}]"
+                    joined = (
+                        f"value{number} + {term}" if fold.kind == "total" else f"greater_f64(value{number}, {term})"
+                    )
+                    writer.line(f"for (int64_t p = 0; p < of_line; ++p) value{number} = {joined};")
+                    writer.line(f"of_lines[r * LINES + {number}] = value{number};")
+                    ending = self._ending(let, f"of_lines[r * LINES + {number}]")
+                    if ending:
+                        writer.line(ending)
+
+
+@dataclass(frozen=True)
+class _Folded:
+    """How a reduction is accumulated."""
+
+    value: Expr
+    suffix: str
+
+    @property
+    def kind(self) -> str:
+        """The functions of the skeleton that do it."""
+        assert isinstance(self.value, Reduce | ReduceRows)
+        return "largest" if self.value.fold in (Fold.AMAX, RowFold.AMAX) else "total"
+
+    @property
+    def start(self) -> str:
+        """What it starts from."""
+        return "-INFINITY" if self.kind == "largest" else "0.0"
+
+    @property
+    def term(self) -> str:
+        """What is accumulated of element i."""
+        assert isinstance(self.value, Reduce | ReduceRows)
+        args = [f"(double)({expression(arg, self.suffix)})" for arg in self.value.args]
+        square = self.value.fold in (RowFold.NORM, RowFold.RMS)
+        return " * ".join(args * 2 if square else args)
 
 
 def spell(symbol: Symbol) -> str:
@@ -360,6 +469,8 @@ def spell(symbol: Symbol) -> str:
             return "step"
         case Role.SIZE:
             return "count"
+        case Role.NDIM:
+            return "axes"
         case Role.LOCAL if "." in symbol.name:
             return symbol.name.replace(".", "")
         case _:
@@ -389,7 +500,7 @@ def expression(expr: Expr, suffix: str) -> str:
         case Apply(op, args):
             name = f"{HELPERS[op]}_{suffix}" if op in HELPERS else FUNCTIONS[op] + ("f" if suffix == "f32" else "")
             return f"{name}({', '.join(expression(arg, suffix) for arg in args)})"
-        case Reduce():
+        case Reduce() | ReduceRows():
             raise TypeError("a reduction is not an element expression")
 
 

@@ -9,7 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optdsl.ir.kernel import Kernel, Let, Phase, Program, symbols
-from optdsl.ir.nodes import Apply, Expr, Fold, Kind, Number, Rate, Reduce, Ref, Role, Select, Symbol, Truth, kind, rate
+from optdsl.ir.nodes import (
+    Apply,
+    Expr,
+    Fold,
+    Kind,
+    Number,
+    Rate,
+    Reduce,
+    ReduceRows,
+    Ref,
+    Role,
+    RowFold,
+    Select,
+    Symbol,
+    Truth,
+    kind,
+    rate,
+)
 from optdsl.targets import python
 from optdsl.targets.registers import (
     Block,
@@ -26,7 +43,13 @@ from optdsl.targets.registers import (
 )
 from optdsl.targets.text import Names, Writer, one_line
 
-ARGUMENTS = ("states", "scalars", "hypers", "numbers", "masks", "clip_value", "gradient_scale", "transform", "h")
+ARGUMENTS = ("states", "scalars", "hypers", "numbers", "masks", "clip_value", "gradient_scale", "transform", "h",
+             "rows", "part")  # fmt: skip
+ROW_FOLDS = {
+    RowFold.SUM: "total", RowFold.MEAN: "total", RowFold.DOT: "inner", RowFold.NORM: "inner", RowFold.RMS: "inner",
+    RowFold.AMAX: "largest",
+}  # fmt: skip
+"""Methods of `optdsl.runtime.rows.Rows` that accumulate a reduction."""
 RESERVED = python.RESERVED | python.MODULE_NAMES | frozenset(ARGUMENTS)
 
 
@@ -37,7 +60,7 @@ class NumpyTarget:
 
     def emit(self, program: Program, stem: str) -> dict[str, str]:
         """Return the module's text."""
-        functions = [_Function(kernel) for kernel in program.kernels]
+        functions = [_Function(kernel, _shaped(program)) for kernel in program.kernels]
         texts = [function.text() for function in functions]
         steps = ", ".join(f"{kernel.variant}: _step_{kernel.variant}" for kernel in program.kernels)
         kernel = [
@@ -49,6 +72,8 @@ class NumpyTarget:
             f"masks={max(function.masks for function in functions)},",
             f"separable={_separable(program)},",
         ]
+        if _shaped(program):
+            kernel += ["shaped=True,", f"row_values={max(len(kernel.row_values()) for kernel in program.kernels)},"]
         return {f"{stem}.py": python.module(program, "NumPy", texts, kernel)}
 
 
@@ -56,7 +81,14 @@ def _separable(program: Program) -> bool:
     """Return whether any part of a tensor can be stepped without the rest."""
     read = {s for kernel in program.kernels for let in kernel.lets() for s in symbols(let.value)}
     whole = any(s.role is Role.SIZE or s.rate is Rate.TENSOR for s in read)
+    whole = whole or any(kernel.row_values() for kernel in program.kernels)
     return not whole and not any(state.scalar for state in program.rule.states)
+
+
+def _shaped(program: Program) -> bool:
+    """Return whether a step looks at the shape of a tensor: at its rows, or at how many axes it has."""
+    read = {s for kernel in program.kernels for let in kernel.lets() for s in symbols(let.value)}
+    return any(s.role is Role.NDIM for s in read) or any(kernel.row_values() for kernel in program.kernels)
 
 
 @dataclass
@@ -64,8 +96,10 @@ class _Function:
     """Prints one kernel as one function."""
 
     kernel: Kernel
+    shaped: bool
 
     def __post_init__(self) -> None:
+        self.row_values = self.kernel.row_values()
         self.rule = self.kernel.rule
         self.names = Names(RESERVED)
         self.writer = Writer()
@@ -86,6 +120,8 @@ class _Function:
                 return "t"
             case Role.SIZE:
                 return f"float({self.names.of(self.rule.parameter, self.rule.parameter.name)}.size)"
+            case Role.NDIM:
+                return "rows.ndim"
             case Role.NEW:
                 return self.names.of(symbol, f"{symbol.name}_new")
             case _:
@@ -99,7 +135,8 @@ class _Function:
         """Return the function's text."""
         rule, writer = self.rule, self.writer
         arrays = ", ".join(self.spell(symbol) for symbol in (rule.parameter, rule.gradient))
-        with writer.block(f"def _step_{self.kernel.variant}({arrays}, states, scalars, hypers, t, numbers, masks):"):
+        others = "states, scalars, hypers, t, numbers, masks" + ", rows" * self.shaped
+        with writer.block(f"def _step_{self.kernel.variant}({arrays}, {others}):"):
             self._unpack()
             for let in self.kernel.prologue:
                 self._scalar_let(let)
@@ -136,6 +173,9 @@ class _Function:
         for let in phase.reductions:
             assert isinstance(let.value, Reduce)
             self.writer.line(f"{self.spell(let.symbol)} = {'-inf' if let.value.fold is Fold.AMAX else '0.0'}")
+        for let in phase.rows:
+            least = "-inf" if _row_fold(let) is RowFold.AMAX else "0.0"
+            self.writer.line(f"rows.begin({self.row_values[let.symbol]}, {least})")
         lowering = _Lowering(self, phase)
         body = lowering.body()
         plan = allocate(body)
@@ -149,6 +189,14 @@ class _Function:
                     self.writer.line(f"np.copyto({printer.place(home)}, {printer.place(value)})")
             if all(line.lstrip().startswith("#") for line in self.writer.lines[start:]):
                 self.writer.line("pass")
+        for let in phase.rows:
+            if _row_fold(let) not in (RowFold.SUM, RowFold.DOT):
+                self.writer.line(f"rows.finish({self.row_values[let.symbol]}, {str(_row_fold(let))!r})")
+
+    def rows_read(self, phase: Phase) -> list[Symbol]:
+        """Return the values of rows that a phase reads."""
+        read = {s for let in (*phase.lets, *phase.folds) for s in symbols(let.value)}
+        return [symbol for symbol in self.row_values if symbol in read]
 
     def _loop(self, phase: Phase, plan: Plan) -> str:
         """Return the line that opens the loop over the blocks."""
@@ -161,13 +209,20 @@ class _Function:
         counts = (("numbers", plan.numbers), ("masks", plan.masks))
         scratch = " + ".join(f"{name}[:{count}]" for name, count in counts if count) or "()"
         arrays = ", ".join(self.spell(symbol) for symbol in tensors)
+        if phase.rows or self.rows_read(phase):
+            return f"for ({', '.join(['part', *variables])}) in rows.blocks(({arrays},), {scratch}):"
         return f"for ({', '.join(variables)},) in blocks(({arrays},), {scratch}):"
+
+
+def _row_fold(let: Let) -> RowFold:
+    assert isinstance(let.value, ReduceRows)
+    return let.value.fold
 
 
 def _tensors_used(phase: Phase) -> set[str]:
     """Return the names of the tensors a phase reads or writes."""
     local = {let.symbol for let in phase.lets}
-    read = {s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value)}
+    read = {s for let in (*phase.lets, *phase.folds) for s in symbols(let.value)}
     tensors = {s for s in read - local if s.rate is Rate.ELEMENT} | set(phase.stores)
     return {symbol.name for symbol in tensors}
 
@@ -184,7 +239,7 @@ class _Lowering:
         self.count = 0
         self.block = Block()
         rule = function.rule
-        read = {s for let in (*phase.lets, *phase.reductions) for s in symbols(let.value)}
+        read = {s for let in (*phase.lets, *phase.folds) for s in symbols(let.value)}
         self.foreign = {state.name for state in rule.states if state.storage is not None and not state.scalar}
         for state in function.tensors:
             if state.name in self.foreign and state.symbol in read:
@@ -192,6 +247,9 @@ class _Lowering:
                 self.block.add(Copy(Place(state.name), self.values[state.symbol]))
         if rule.gradient in read:
             self._gradient()
+        for symbol in function.rows_read(phase):
+            self.values[symbol] = self._fresh(Kind.NUMBER)
+            self.block.add(Step("rows.spread", (Scalar(str(function.row_values[symbol])),), self.values[symbol]))
 
     def _gradient(self) -> None:
         """Clip and scale the gradient, where that was asked for, without touching the caller's array."""
@@ -229,9 +287,21 @@ class _Lowering:
             self.labels.setdefault(value.number, let.symbol.name.replace(".", ""))
         for let in self.phase.reductions:
             assert isinstance(let.value, Reduce)
-            args = tuple(self._emit(arg, self.block, None) for arg in let.value.args)
+            args = tuple(self._argument(arg) for arg in let.value.args)
             self.block.add(Instruction(python.FOLDS[let.value.fold], args, self.function.spell(let.symbol)))
+        for let in self.phase.rows:
+            assert isinstance(let.value, ReduceRows)
+            args = tuple(self._argument(arg) for arg in let.value.args)
+            square = let.value.fold in (RowFold.NORM, RowFold.RMS)
+            row = str(self.function.row_values[let.symbol])
+            method = f"rows.{ROW_FOLDS[let.value.fold]}"
+            self.block.add(Instruction(method, args * 2 if square else args, row))
         return self.block
+
+    def _argument(self, expr: Expr) -> Operand:
+        """Add what computes the argument of a reduction: a value for every element, if it is one number too."""
+        operand = self._emit(expr, self.block, None)
+        return self._as_value(operand) if isinstance(operand, Scalar) else operand
 
     def _store_foreign(self, let: Let) -> None:
         """Compute a state that is stored in an element type of its own; who reads it reads it unrounded."""
@@ -272,7 +342,7 @@ class _Lowering:
                 result = self._fresh(kind(expr), home)
                 block.add(Step("select", (second, first, mask), result))
                 return result
-            case Number() | Truth() | Reduce():
+            case Number() | Truth() | Reduce() | ReduceRows():
                 raise TypeError("not an element expression")
 
     def _choose(self, condition: str, chosen: Expr, other: Expr, block: Block, home: Place | None) -> Value:
@@ -344,6 +414,11 @@ class _Printer:
 
     def _item(self, item: Step | Copy | Choice | Instruction) -> None:
         match item:
+            case Instruction(method, operands, row) if method.startswith("rows."):
+                self.writer.line(f"{method}({', '.join([row, 'part', *(self.place(each) for each in operands)])})")
+            case Step("rows.spread", (row_of,), result):
+                self.writer.line(f"rows.spread({self.place(row_of)}, part, {self.out(result)})")
+                self._bind(result)
             case Instruction(function, operands, target):
                 value = f"{function}({', '.join(self.place(operand) for operand in operands)})"
                 self.writer.line(

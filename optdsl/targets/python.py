@@ -20,6 +20,7 @@ from optdsl.ir.nodes import (
     Op,
     Rate,
     Reduce,
+    ReduceRows,
     Ref,
     Role,
     Rule,
@@ -27,6 +28,8 @@ from optdsl.ir.nodes import (
     State,
     Symbol,
     Truth,
+    View,
+    kind,
     rate,
 )
 from optdsl.ir.powers import expand
@@ -47,9 +50,9 @@ LEVEL = {
 SELECT, NOT, NEG, ATOM = 0, 3, 7, 9
 
 FUNCTIONS = {
-    Op.DIV: "divide", Op.POW: "power", Op.ABS: "absolute", Op.SIGN: "sign", Op.SQRT: "sqrt", Op.CBRT: "cbrt",
-    Op.EXP: "exp", Op.EXPM1: "expm1", Op.LOG: "log", Op.LOG1P: "log1p", Op.SIN: "sin", Op.COS: "cos", Op.TANH: "tanh",
-    Op.FLOOR: "floor", Op.MIN: "minimum", Op.MAX: "maximum",
+    Op.DIV: "divide", Op.MOD: "modulo", Op.POW: "power", Op.ABS: "absolute", Op.SIGN: "sign", Op.SQRT: "sqrt",
+    Op.CBRT: "cbrt", Op.EXP: "exp", Op.EXPM1: "expm1", Op.LOG: "log", Op.LOG1P: "log1p", Op.SIN: "sin", Op.COS: "cos",
+    Op.TANH: "tanh", Op.FLOOR: "floor", Op.MIN: "minimum", Op.MAX: "maximum",
 }  # fmt: skip
 """Scalar functions, all of `optdsl.ir.ieee`, which the runtime offers as `ieee`."""
 
@@ -61,7 +64,7 @@ UFUNCS = {
     Op.LT: "less", Op.LE: "less_equal", Op.GT: "greater", Op.GE: "greater_equal", Op.EQ: "equal", Op.NE: "not_equal",
     Op.AND: "logical_and", Op.OR: "logical_or", Op.NOT: "logical_not", Op.ABS: "absolute", Op.SIGN: "sign",
     Op.SQRT: "sqrt", Op.CBRT: "cbrt", Op.EXP: "exp", Op.EXPM1: "expm1", Op.LOG: "log", Op.LOG1P: "log1p", Op.SIN: "sin",
-    Op.COS: "cos", Op.TANH: "tanh", Op.FLOOR: "floor", Op.MIN: "minimum", Op.MAX: "maximum",
+    Op.COS: "cos", Op.TANH: "tanh", Op.FLOOR: "floor", Op.MIN: "minimum", Op.MAX: "maximum", Op.MOD: "remainder",
 }  # fmt: skip
 """NumPy's functions of arrays."""
 
@@ -101,6 +104,8 @@ def _scalar(expr: Expr, spell: Spell) -> tuple[str, int]:
             return f"{_bracketed(left, spell, first)} {INFIX[op]} {_bracketed(right, spell, level + 1)}", level
         case Apply(op, args):
             return f"ieee.{FUNCTIONS[op]}({', '.join(scalar(arg, spell) for arg in args)})", ATOM
+        case ReduceRows():
+            raise TypeError("a reduction over rows is not a scalar expression")
         case Reduce(fold, args):  # only in first values: kernels have names for their reductions
             return f"{FOLDS[fold]}({', '.join(array(arg, spell) for arg in args)})", ATOM
 
@@ -111,18 +116,38 @@ def _bracketed(expr: Expr, spell: Spell, level: int) -> str:
 
 
 def array(expr: Expr, spell: Spell) -> str:
-    """Return an element expression as Python text that makes a new array; for first values of states only."""
+    """Return an element expression as Python text that makes a new array; for first values of states, and for views.
+
+    The arm of a scalar condition that isn't taken isn't computed: it may read a state that isn't there.
+    """
     if rate(expr) is not Rate.ELEMENT:
         return scalar(expr, spell)
     match expr:
         case Ref(symbol):
             return spell(symbol)
         case Select(condition, chosen, other):
-            return f"np.where({', '.join(array(part, spell) for part in (condition, chosen, other))})"
+            single = rate(condition) is not Rate.ELEMENT
+            arms = chosen, other
+            if single or all(rate(arm) is not Rate.ELEMENT for arm in arms):
+                first, second = (_rounded(arm, spell) for arm in arms)
+            else:
+                first, second = (array(arm, spell) for arm in arms)
+            if single:
+                return f"({first} if {scalar(condition, spell)} else {second})"
+            return f"np.where({array(condition, spell)}, {first}, {second})"
         case Apply(op, args):
             return f"np.{UFUNCS[op]}({', '.join(array(arg, spell) for arg in args)})"
+        case ReduceRows(fold, args):
+            return f"of_rows({str(fold)!r}, x, {', '.join(array(arg, spell) for arg in args)})"
         case _:
             raise TypeError(f"{expr} has no place in a first value")
+
+
+def _rounded(expr: Expr, spell: Spell) -> str:
+    """Return an arm as text; one number is rounded here, as there may be no array to go by where the choice is read."""
+    if rate(expr) is Rate.ELEMENT or kind(expr) is Kind.BOOLEAN:
+        return array(expr, spell)
+    return f"x.dtype.type({scalar(expr, spell)})"
 
 
 def _of_hypers(symbol: Symbol) -> str:
@@ -131,6 +156,8 @@ def _of_hypers(symbol: Symbol) -> str:
             return f"h[{symbol.name!r}]"
         case Role.SIZE:
             return "float(x.size)"
+        case Role.NDIM:
+            return "float(x.ndim)"
         case _:
             return "x"
 
@@ -142,9 +169,10 @@ def digest(rule: Rule) -> str:
 
 IMPORTS = {
     "optdsl.runtime": (
-        "CKernel", "Hyper", "Interval", "NumpyKernel", "Optimizer", "RuleInfo", "State", "ieee", "inf",
+        "CKernel", "Hyper", "Interval", "NumpyKernel", "Optimizer", "RuleInfo", "State", "View", "ieee", "inf",
     ),
     "optdsl.runtime.blocks": ("blocks", "inner", "largest", "total"),
+    "optdsl.runtime.rows": ("of_rows",),
 }  # fmt: skip
 """What generated modules take from the runtime, where they use it."""
 
@@ -177,7 +205,7 @@ def _imports(body: str) -> list[str]:
     """Return the import lines for the names that a module's text uses."""
 
     def used(name: str) -> bool:
-        return re.search(rf"\b{name}\b", body) is not None
+        return re.search(rf"(?<!\.)\b{name}\b", body) is not None
 
     standard = ["from pathlib import Path", ""] if used("Path") else []
     numpy = ["import numpy as np", ""] if used("np") else []
@@ -201,6 +229,8 @@ def _write_rule(writer: Writer, rule: Rule) -> None:
         writer.line(f"name={rule.name!r},")
         writer.line(f"doc={rule.doc!r},")
         writer.line(f"citations={rule.cites!r},")
+        if rule.family:
+            writer.line(f"family={rule.family!r},")
         with writer.block("hypers=(", "),"):
             for hyper in rule.hypers:
                 writer.line(_hyper(hyper))
@@ -214,6 +244,10 @@ def _write_rule(writer: Writer, rule: Rule) -> None:
                     writer.line(f"{equation.text!r},")
         writer.line(f"source={file_name(rule.source)!r},")
         writer.line(f"digest={digest(rule)!r},")
+        if rule.views:
+            with writer.block("views=(", "),"):
+                for view in rule.views:
+                    writer.line(_view(rule, view))
 
 
 def _hyper(hyper: Hyper) -> str:
@@ -249,6 +283,19 @@ def _state(state: State) -> str:
     if state.doc:
         parts.append(f"doc={state.doc!r}")
     return f"State({', '.join(parts)}),"
+
+
+def _view(rule: Rule, view: View) -> str:
+    def spell(symbol: Symbol) -> str:
+        if symbol.role is Role.STEP:
+            return "t"
+        stored = symbol.role is Role.OLD and symbol != rule.parameter
+        return f"s[{symbol.name!r}]" if stored else _of_hypers(symbol)
+
+    parts = [repr(view.name), f"lambda h, x, s, t: {array(expand(view.value), spell)}", f"text={view.text!r}"]
+    if view.doc:
+        parts.append(f"doc={view.doc!r}")
+    return f"View({', '.join(parts)}),"
 
 
 def _write_select(writer: Writer, program: Program) -> None:

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A row of the table is one parameter: these columns, then the addresses of its states. */
-enum { COUNT, STEP, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, STATES };
+/* A row of the table is one parameter: these columns, then the addresses of its states. LINE is the number of elements
+   that share an index of the first axis, at least 1; at LINE_VALUES lie what is reduced over each such line. */
+enum { COUNT, STEP, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, NDIM, LINE, LINE_VALUES, STATES };
 enum {
     BLOCK = 65536,     /* elements whose reductions are added up together, whatever the number of threads */
     WORTH = 262144,    /* elements for which a thread is worth starting */
@@ -17,6 +18,10 @@ enum {
 static inline double sign_f64(double a) { return a > 0.0 ? 1.0 : a < 0.0 ? -1.0 : a == 0.0 ? 0.0 : a; }
 static inline double lesser_f64(double a, double b) { const double least = a < b ? a : b; return a != a ? a : least; }
 static inline double greater_f64(double a, double b) { const double most = a > b ? a : b; return a != a ? a : most; }
+static inline double modulo_f64(double a, double b) {
+    const double left = fmod(a, b);
+    return left == 0.0 ? copysign(0.0, b) : (left < 0.0) != (b < 0.0) ? left + b : left;
+}
 static inline float sign_f32(float a) { return a > 0.0f ? 1.0f : a < 0.0f ? -1.0f : a == 0.0f ? 0.0f : a; }
 static inline float lesser_f32(float a, float b) { const float least = a < b ? a : b; return a != a ? a : least; }
 static inline float greater_f32(float a, float b) { const float most = a > b ? a : b; return a != a ? a : most; }
@@ -43,6 +48,55 @@ static inline double largest_of(const double *lanes) {
     double most = -INFINITY;
     for (int k = 0; k < LANES; ++k) most = greater_f64(most, lanes[k]);
     return most + 0.0; /* of zeros +0, whatever order they are looked at */
+}
+
+/* Reductions over lines of `line` elements, of a run that begins with element `at` of the first: the sum of each line
+   that ends in the run goes to values, every `stride`. Lanes hold what is left of the last, short lines in the first. */
+static inline void total_lines(
+    double *restrict lanes, const double *restrict run, int64_t length, int64_t at, int64_t line, double *restrict values,
+    int64_t stride
+) {
+    double sum = lanes[0];
+    if (line == 1) {
+        for (int64_t i = 0; i < length; ++i) values[(at + i) * stride] = 0.0 + run[i];
+        return;
+    }
+    for (int64_t i = 0, r = at / line, left = line - at % line; i < length; left = line, ++r) {
+        const int64_t n = left < length - i ? left : length - i;
+        if (line < 2 * LANES) {
+            for (int64_t k = 0; k < n; ++k) sum += run[i + k];
+            if (n == left) values[r * stride] = sum, sum = 0.0;
+        } else {
+            total_lanes(lanes, run + i, n);
+            if (n == left) {
+                values[r * stride] = total_of(lanes);
+                for (int k = 0; k < LANES; ++k) lanes[k] = 0.0;
+            }
+        }
+        i += n;
+    }
+    if (line < 2 * LANES) lanes[0] = sum;
+}
+static inline void largest_lines(
+    double *restrict lanes, const double *restrict run, int64_t length, int64_t at, int64_t line, double *restrict values,
+    int64_t stride
+) {
+    double most = lanes[0];
+    for (int64_t i = 0, r = at / line, left = line - at % line; i < length; left = line, ++r) {
+        const int64_t n = left < length - i ? left : length - i;
+        if (line < 2 * LANES) {
+            for (int64_t k = 0; k < n; ++k) most = greater_f64(most, run[i + k]);
+            if (n == left) values[r * stride] = most + 0.0, most = -INFINITY;
+        } else {
+            largest_lanes(lanes, run + i, n);
+            if (n == left) {
+                values[r * stride] = largest_of(lanes);
+                for (int k = 0; k < LANES; ++k) lanes[k] = -INFINITY;
+            }
+        }
+        i += n;
+    }
+    if (line < 2 * LANES) lanes[0] = most;
 }
 
 /* Run work(context, k, threads) for each k below threads, the first on the caller's thread. Threads are started for
@@ -90,6 +144,44 @@ static inline double largest(const double *sums, int64_t parts) {
     return most;
 }
 
+/* Parts of a tensor whose reductions are added up together, in the order of their elements: blocks, which don't cut a
+   line in two where LINES are reduced; but for lines longer than a block, which are blocks each. */
+static inline int64_t block_length(const int64_t *row) {
+    return !LINES || row[LINE] > BLOCK ? BLOCK : BLOCK / row[LINE] * row[LINE];
+}
+static inline int64_t blocks_of(const int64_t *row) {
+    const int64_t n = row[COUNT], line = row[LINE], length = block_length(row);
+    return LINES && line > BLOCK ? n / line * ((line + BLOCK - 1) / BLOCK) : (n + length - 1) / length;
+}
+static inline void block_of(const int64_t *row, int64_t b, int64_t *lo, int64_t *hi) {
+    const int64_t line = row[LINE], length = block_length(row), of_line = (line + BLOCK - 1) / BLOCK;
+    const int64_t end = LINES && line > BLOCK ? (b / of_line + 1) * line : row[COUNT];
+    *lo = LINES && line > BLOCK ? b / of_line * line + b % of_line * BLOCK : b * length;
+    *hi = *lo + length < end ? *lo + length : end;
+}
+
+/* Repeat the value of each line for its elements, from element `at` of a tensor on. */
+static inline void repeat_f32(float *restrict to, const double *restrict values, int64_t length, int64_t at, int64_t line) {
+    if (line == 1) {
+        for (int64_t i = 0; i < length; ++i) to[i] = (float)values[(at + i) * LINES];
+        return;
+    }
+    for (int64_t i = 0, r = at / line, left = line - at % line; i < length; left = line, ++r) {
+        const int64_t end = left < length - i ? i + left : length;
+        for (const float value = (float)values[r * LINES]; i < end; ++i) to[i] = value;
+    }
+}
+static inline void repeat_f64(double *restrict to, const double *restrict values, int64_t length, int64_t at, int64_t line) {
+    if (line == 1) {
+        for (int64_t i = 0; i < length; ++i) to[i] = (double)values[(at + i) * LINES];
+        return;
+    }
+    for (int64_t i = 0, r = at / line, left = line - at % line; i < length; left = line, ++r) {
+        const int64_t end = left < length - i ? i + left : length;
+        for (const double value = values[r * LINES]; i < end; ++i) to[i] = value;
+    }
+}
+
 /* The place in a tensor of n elements where a split of all elements falls: on a cache line, or at an end. */
 static inline int64_t split_in(int64_t place, int64_t n) {
     return place <= 0 ? 0 : place >= n ? n : place & ~(int64_t)63;
@@ -110,8 +202,8 @@ typedef struct {
     double **c;      /* the scalars of each row */
     double *scalars; /* where they lie */
     int64_t row;     /* of a large tensor in work */
-    int phase;
-    double *partial; /* what its blocks leave, SUMS each */
+    int phase, end;
+    double *partial; /* what its blocks leave, SUMS each, then LINES each where lines are longer than a block */
 } step_$S;
 
 /* Rules without reductions: each thread takes an equal share of all elements. */
@@ -123,7 +215,7 @@ static void share_$S(void *context, int64_t k, int64_t threads) {
     for (int64_t r = 0; r < s->rows && at <= to; ++r) {
         const int64_t *row = s->table + r * COLUMNS, n = row[COUNT];
         const int64_t lo = split_in(from - at, n), hi = split_in(to - at, n);
-        if (lo < hi) elements_$S(row, s->c[r], lo, hi, 0, sums);
+        if (lo < hi) elements_$S(row, s->c[r], lo, hi, 0, sums, NULL);
         at += n;
     }
 }
@@ -139,7 +231,7 @@ static void whole_$S(void *context, int64_t k, int64_t threads) {
             for (int phase = 0; phase < PHASES; ++phase) {
                 double sums[SUMS];
                 between(row, s->c[r], phase);
-                if (n > 0) elements_$S(row, s->c[r], 0, n, phase, sums);
+                if (n > 0) elements_$S(row, s->c[r], 0, n, phase, sums, NULL);
                 folded(row, s->c[r], phase, sums, n > 0);
             }
         }
@@ -150,10 +242,13 @@ static void whole_$S(void *context, int64_t k, int64_t threads) {
 /* Rules with reductions, one large tensor, one pass: each thread takes an equal share of its blocks. */
 static void blocks_$S(void *context, int64_t k, int64_t threads) {
     const step_$S *s = context;
-    const int64_t *row = s->table + s->row * COLUMNS, n = row[COUNT], blocks = (n + BLOCK - 1) / BLOCK;
+    const int64_t *row = s->table + s->row * COLUMNS, blocks = blocks_of(row);
     for (int64_t b = blocks * k / threads; b < blocks * (k + 1) / threads; ++b) {
-        const int64_t hi = (b + 1) * BLOCK < n ? (b + 1) * BLOCK : n;
-        elements_$S(row, s->c[s->row], b * BLOCK, hi, s->phase, s->partial + b * SUMS);
+        int64_t lo, hi;
+        block_of(row, b, &lo, &hi);
+        /* What is reduced over lines only is at hand in the next pass over the same block. */
+        for (int phase = s->phase; phase < s->end; ++phase)
+            elements_$S(row, s->c[s->row], lo, hi, phase, s->partial + b * SUMS, s->partial + blocks * SUMS + b * LINES);
     }
 }
 
@@ -164,15 +259,15 @@ static void end_$S(step_$S *s) {
 /* Get what a step of every row of a table needs. Returns 1 where there is no memory. */
 static int begin_$S(step_$S *s, int64_t rows, const int64_t *table) {
     *s = (step_$S){.table = table, .rows = rows};
-    int64_t longest = 0;
+    int64_t most = 0;
     for (int64_t r = 0; r < rows; ++r) {
-        const int64_t n = table[r * COLUMNS + COUNT];
-        s->elements += n;
-        if (n > longest) longest = n;
+        const int64_t blocks = blocks_of(table + r * COLUMNS);
+        s->elements += table[r * COLUMNS + COUNT];
+        if (blocks > most) most = blocks;
     }
     s->scalars = malloc((size_t)(rows + 1) * (SLOTS + 1) * sizeof *s->scalars);
     s->c = malloc((size_t)(rows + 1) * sizeof *s->c);
-    if (REDUCTIONS) s->partial = malloc((size_t)(longest / BLOCK + 1) * SUMS * sizeof *s->partial);
+    if (REDUCTIONS) s->partial = malloc((size_t)(most + 1) * (SUMS + LINES) * sizeof *s->partial);
     return !s->scalars || !s->c || (REDUCTIONS && !s->partial);
 }
 
@@ -192,10 +287,11 @@ static void run_$S(step_$S *s, int64_t threads) {
         parallel(whole_$S, s, worthwhile(s->elements, threads));
         for (s->row = 0; s->row < s->rows; ++s->row) {
             const int64_t *row = s->table + s->row * COLUMNS, n = row[COUNT];
-            for (s->phase = 0; n > BLOCK && s->phase < PHASES; ++s->phase) {
+            for (s->phase = 0; n > BLOCK && s->phase < PHASES; s->phase = s->end) {
+                s->end = ONLY_LINES && row[LINE] <= BLOCK ? PHASES : s->phase + 1;
                 between(row, s->c[s->row], s->phase);
                 parallel(blocks_$S, s, worthwhile(n, threads));
-                folded(row, s->c[s->row], s->phase, s->partial, (n + BLOCK - 1) / BLOCK);
+                folded(row, s->c[s->row], s->phase, s->partial, blocks_of(row));
             }
         }
     }

@@ -37,7 +37,7 @@ SQUARES = ir.Reduce(ir.Fold.DOT, (Ref(TENSOR), Ref(TENSOR)))
 ARITIES = {
     **dict.fromkeys((Op.NEG, Op.ABS, Op.SIGN, Op.SQRT, Op.CBRT, Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SIN), 1),
     **dict.fromkeys((Op.COS, Op.TANH, Op.FLOOR), 1),
-    **dict.fromkeys((Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.POW, Op.MIN, Op.MAX), 2),
+    **dict.fromkeys((Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MOD, Op.POW, Op.MIN, Op.MAX), 2),
 }
 
 

@@ -69,27 +69,28 @@ def test_a_second_moment_of_the_decayed_gradient_is_no_output(find: Find) -> Non
     assert len(find(text, "unused-state")) == 1
 
 
-@pytest.mark.parametrize(
-    ("state", "equation"),
-    [
-        ("ax = 0", "ax' = lerp(ax, x', 0.1)"),
-        ("ax = x", "ax' = ema(ax, x', lr)"),
-        ("ax = 0", "ax' = ax + (x' - ax)/t"),
-        ("ax = 0", "ax' = if t < 10 then x' else lerp(ax, x', 1/t)"),
-        ("ax = 0", "y = 0.5*x + 0.5*x'\n  ax' = lerp(ax, y, 0.1)"),
-    ],
+AVERAGED = rule(
+    state="  ax = 0\n  mu: scalar = 1\n",
+    update="  mu' = 1/max(1, t - 5)\n  ax' = if mu == 1 then x' else lerp(ax, x', mu)\n  x' = x - lr*g\n",
 )
-def test_averages_of_the_trajectory_are_outputs(state: str, equation: str, find: Find) -> None:
-    assert find(rule(state=f"  {state}\n", update=f"  {equation}\n  x' = x - lr*g\n"), "unused-state") == []
 
 
-def test_what_an_output_needs_is_used(find: Find) -> None:
-    text = rule(
-        state="  ax = 0\n  mu: scalar = 1\n",
-        update="  mu' = 1/max(1, t - 5)\n  ax' = if mu == 1 then x' else lerp(ax, x', mu)\n  x' = x - lr*g\n",
-    )
-    assert find(text, "unused-state") == []
-    assert len(find(text.replace("lerp(ax, x', mu)", "lerp(ax, g, mu)"), "unused-state")) == 2
+def test_an_average_that_no_view_shows(find: Find) -> None:
+    found = find(AVERAGED, "unused-state")
+    assert [marked(AVERAGED, problem.span) for problem in found] == ["ax", "mu"]
+    assert "`view NAME = ax`" in found[0].help
+
+
+def test_what_a_view_needs_is_used(find: Find) -> None:
+    assert find(f"{AVERAGED}\nview average = ax\n", "unused-state") == []
+    assert len(find(f"{AVERAGED}\nview weight = x*mu\n", "unused-state")) == 1
+    assert len(find(f"{AVERAGED}\nview itself = x\n", "unused-state")) == 2
+
+
+def test_a_hyperparameter_that_a_view_reads(find: Find) -> None:
+    text = rule(hyper="  far = 2 in [0, inf)\n", update="  x' = x - lr*g\n")
+    assert len(find(text, "unused-hyper")) == 1
+    assert find(f"{text}\nview ahead = far*x\n", "unused-hyper") == []
 
 
 def test_an_intermediate_that_nothing_needs(find: Find) -> None:

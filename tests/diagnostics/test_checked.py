@@ -19,7 +19,7 @@ from optdsl.source import SourceFile
 HERE = Path(__file__).parent
 CASES = [path for folder in ("checked", "made") for path in sorted((HERE / folder).glob("*.opt"))]
 CASES = [path for path in CASES if path.stem.startswith(explain.slugs())]
-ONLY_COMPILED = {"unsupported-type"}
+ONLY_COMPILED = {"unsupported-type", "transform-alone"}
 """Slugs of what `check` accepts."""
 
 
@@ -50,8 +50,9 @@ def test_the_rendering_is_the_golden_one(case: Path, checked: Checked, golden: C
     assert {problem.slug for problem in checked.problems} == {slug_of(case)}
 
 
-def test_what_only_a_target_refuses(golden: Callable[[Path, str], None]) -> None:
-    case = HERE / "compiled" / "unsupported-type.opt"
+@pytest.mark.parametrize("slug", sorted(ONLY_COMPILED))
+def test_what_only_a_target_refuses(slug: str, golden: Callable[[Path, str], None]) -> None:
+    case = HERE / "compiled" / f"{slug}.opt"
     source = SourceFile(case.name, case.read_text(encoding="utf-8"))
     assert pipeline.check(source).problems == ()
     with pytest.raises(CompileError) as caught:

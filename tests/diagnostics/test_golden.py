@@ -63,7 +63,8 @@ def test_the_slugs_are_those_of_the_language() -> None:
     named = {
         "syntax", "undefined-name", "duplicate-name", "reserved-name", "missing-equation", "not-a-state", "wrong-kind",
         "cyclic-definition", "wrong-argument-count", "unknown-function", "scalar-from-element", "default-out-of-range",
-        "bad-interval", "not-constant", "absent-state", "too-complex", "unknown-base",
+        "unknown-argument",
+        "bad-interval", "not-constant", "absent-state", "too-complex", "unknown-base", "bad-chain",
     }  # fmt: skip
     assert named == SLUGS
 

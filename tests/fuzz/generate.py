@@ -24,7 +24,7 @@ class Scope:
     """What an expression may read so far, by rate, as it is spelled."""
 
     elements: list[str] = field(default_factory=lambda: ["x", "g"])
-    scalars: list[str] = field(default_factory=lambda: ["t", "size(x)"])
+    scalars: list[str] = field(default_factory=lambda: ["t", "size(x)", "ndim(x)"])
     flags: list[str] = field(default_factory=list)
     tensors: bool = True
     """Whether an expression may hold reductions."""
@@ -81,7 +81,7 @@ class Generator:
 
     def _states(self, scope: Scope) -> tuple[list[str], list[tuple[str, bool, str]]]:
         """Return the declarations, and what is to be updated: its name, whether it is a scalar, when it is there."""
-        constants = list(scope.scalars[2:])
+        constants = list(scope.scalars[3:])
         entries, updates = [], []
         for index in range(self.random.randint(1, 8)):
             name, scalar, when = f"s{index}", self.random.random() < 0.15, ""
@@ -168,6 +168,7 @@ class Generator:
             (1, lambda s, d: f"{self._operand(self.element(s, d))}^{self.random.choice((2, 3, 4, -1, 0.5, 1.5))}"),
             (1, lambda s, d: f"(if {self.condition(s, d)} then {self.element(s, d)} else {self.element(s, d)})"),
             (1, lambda s, d: f"(if {self.switch(s)} then {self.element(s, d)} else {self.element(s, d)})"),
+            (1, lambda s, d: self.reduction(s, d, ", axes=rest") if s.tensors else self.element(s, d)),
         ]
 
     def scalar(self, scope: Scope, depth: int) -> str:
@@ -182,17 +183,18 @@ class Generator:
             (6, lambda s, d: self.scalar(s, 0)),
             (3, lambda s, d: f"({self.scalar(s, d)} {self.random.choice('+-*/')} {self.scalar(s, d)})"),
             (2, lambda s, d: f"(1 - {self.scalar(s, d)}^t)"),
+            (1, lambda s, d: f"(t % {self.random.choice([*self._constants(s), '2', '3', '2.5', '-3', '0.1'])})"),
             (1, lambda s, d: f"{self.random.choice(ELEMENTWISE)}({self.scalar(s, d)})"),
             (1, lambda s, d: f"(if {self.switch(s)} then {self.scalar(s, d)} else {self.scalar(s, d)})"),
             (1, lambda s, d: self.reduction(s, d) if s.tensors else self.scalar(s, d)),
         ]
 
-    def reduction(self, scope: Scope, depth: int) -> str:
-        """Return a reduction of an expression of elements."""
+    def reduction(self, scope: Scope, depth: int, axes: str = "") -> str:
+        """Return a reduction of an expression of elements, over the axes that a named argument says."""
         inner = Scope(scope.elements, scope.scalars, scope.flags, tensors=False)
         if self.random.random() < 0.2:
-            return f"dot({self.element(inner, depth - 1)}, {self.element(inner, depth - 1)})"
-        return f"{self.random.choice(REDUCTIONS)}({self.element(inner, depth)})"
+            return f"dot({self.element(inner, depth - 1)}, {self.element(inner, depth - 1)}{axes})"
+        return f"{self.random.choice(REDUCTIONS)}({self.element(inner, depth)}{axes})"
 
     def condition(self, scope: Scope, depth: int) -> str:
         """Return a condition on elements."""
@@ -205,9 +207,13 @@ class Generator:
 
     def switch(self, scope: Scope) -> str:
         """Return a condition that is one for all elements."""
-        constants = [name for name in scope.scalars if name[0] == "h"]
-        choices = [*scope.flags, "t == 1", "t > 2", f"{self.random.choice(constants)} > 0.5"]
+        constants = self._constants(scope)
+        choices = [*scope.flags, "t == 1", "t > 2", "t % 2 == 0", f"{self.random.choice(constants)} > 0.5"]
         return self.random.choice(choices)
+
+    @staticmethod
+    def _constants(scope: Scope) -> list[str]:
+        return [name for name in scope.scalars if name[0] == "h"]
 
     def _any(self, table: Callable[[], list[tuple[int, Callable[[Scope, int], str]]]]) -> Callable[[Scope, int], str]:
         entries = table()

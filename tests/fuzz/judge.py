@@ -30,7 +30,8 @@ STEPS = (1, 2, 7, 1000)
 SPECIAL = (0.0, -0.0, 1e-45, 1e-38, 5e-324, 1e-310, 1e-160, 1e18, 3e38, 1e160, 1e300, 1.7e308, 1.0, -1.0)
 ROOM = 2.0**17
 """How near the largest float a value of the written rule may come, where hyperparameters aren't the defaults."""
-ELEMENTS = 5
+ELEMENTS = 6
+SHAPES = ((6,), (2, 3), (1, 2, 3))
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Point:
     g: list[float]
     states: dict[str, Any]
     t: int
+    shape: tuple[int, ...]
 
 
 def findings(program: Program, seed: int, points: int) -> Iterator[Finding]:
@@ -78,12 +80,13 @@ def _point(rule: Rule, chance: random.Random, special: bool) -> Point:
             hypers[hyper.symbol.name] = _hyper(hyper.symbol.kind, hyper.interval, hypers[hyper.symbol.name], chance)
     x, g = ([_number(chance, special) for _ in range(ELEMENTS)] for _ in range(2))
     t = chance.choice(STEPS)
-    states = initial_states(rule, Floats(), hypers, x)
+    shape = chance.choice(SHAPES)
+    states = initial_states(rule, Floats(), hypers, x, shape)
     if t > 1:
         for name, value in states.items():
             drawn = [abs(_number(chance, special)) for _ in range(ELEMENTS)]
             states[name] = drawn if isinstance(value, list) else abs(_number(chance, special=False))
-    return Point(hypers, usual, x, g, states, t)
+    return Point(hypers, usual, x, g, states, t, shape)
 
 
 def _hyper(kind: Kind, interval: Any, default: Any, chance: random.Random) -> Any:
@@ -107,7 +110,7 @@ def _compare(rule: Rule, kernel: Kernel, point: Point) -> Iterator[Finding]:
     terms = Terms(least=CLEAR, doubt=4 * operations * UNIT)
     hypers = {name: v if isinstance(v, bool) else terms.given(v) for name, v in point.hypers.items()}
     states = {name: _terms(value, terms) for name, value in point.states.items()}
-    meant = step(rule, terms, hypers, _terms(point.x, terms), _terms(point.g, terms), states, point.t)
+    meant = step(rule, terms, hypers, _terms(point.x, terms), _terms(point.g, terms), states, point.t, point.shape)
     reference = {rule.parameter.name: meant.parameter, **meant.states}
     for dtype in (np.float64, np.float32):
         bound = 4 * operations * float(np.finfo(dtype).eps) / 2
@@ -133,10 +136,10 @@ def _in_floats(rule: Rule, kernel: Kernel, point: Point, dtype: Any) -> Iterator
     x, g, states = narrow(point.x), narrow(point.g), {name: narrow(value) for name, value in point.states.items()}
     if not all(np.all(np.isfinite(value)) for value in (x, g, *states.values())):
         return
-    plain = step(rule, arithmetic, point.hypers, x, g, states, point.t)
+    plain = step(rule, arithmetic, point.hypers, x, g, states, point.t, point.shape)
     if not point.usual and _near_overflow(plain.values, dtype):
         return
-    parameter, after = run(kernel, arithmetic, point.hypers, x, g, states, point.t)
+    parameter, after = run(kernel, arithmetic, point.hypers, x, g, states, point.t, point.shape)
     yield rule.parameter.name, _listed(plain.parameter), _listed(parameter)
     for name in point.states:
         yield name, _listed(plain.states[name]), _listed(after[name])

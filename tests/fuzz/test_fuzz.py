@@ -40,7 +40,9 @@ def test_random_rules_are_right() -> None:
     together = "\n".join(made)
     for name in (*ELEMENTWISE, *REDUCTIONS, "dot", "clip", "lerp", "ema", "debias", "where", "min", "max"):
         assert f"{name}(" in together
-    for word in (*COMPARISONS, ": scalar", " when ", "if ", "not ", "1.7e308", "4.9e-324", "size(x)", "^"):
+    for word in (*COMPARISONS, ": scalar", " when ", "if ", "not ", "1.7e308", "4.9e-324", "^"):
+        assert word in together
+    for word in ("size(x)", "ndim(x)", "axes=rest"):
         assert word in together
     states = [sum(line.startswith("  s") and "'" not in line.split("=")[0] for line in t.split("\n")) for t in made]
     assert {1, 8} <= set(states) <= set(range(1, 9))

@@ -30,7 +30,7 @@ UNARY = (
     Op.TANH,
     Op.FLOOR,
 )
-BINARY = (Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.POW, Op.MIN, Op.MAX)
+BINARY = (Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MOD, Op.POW, Op.MIN, Op.MAX)
 POINTS = 2_000
 
 

@@ -25,6 +25,10 @@ HYPER = "hyper\n  lr = 0.1 in [0, inf)\n  k = 3 in [0, inf)\n  any = 0.5\n  flag
 WRITTEN = {
     "swap": "state\n  m = x\n  v = 1\nupdate\n  m' = v\n  v' = m\n  x' = x - lr*g*m'\n",
     "twice": "update\n  a = sum(g)\n  b = amax(g - a)\n  c = sum(x*b - g)\n  x' = x - b + c\n",
+    "rows": (
+        "state\n  m = 1\nupdate\n  c = g - mean(g, axes=rest)\n  m' = m + mean(g, axes=rest)*c\n"
+        "  n = norm(c, axes=rest)\n  x' = x - lr*c/(n + 1)*norm(m')\n"
+    ),
     "of-new": "state\n  m = 1\nupdate\n  m' = m + g\n  c = norm(m')\n  x' = x - c*m'\n",
     "old-after-new": "state\n  v = 2\n  w = 1\nupdate\n  v' = w + g\n  w' = v\n  c = sum(v'*w')\n  x' = x - v*c + w\n",
     "after": "state\n  c: scalar = 0\nupdate\n  c' = c + norm(x')\n  x' = x - lr*g\n",

@@ -196,6 +196,27 @@ def test_what_a_decision_hangs_on_is_kept() -> None:
     assert kernels(folded).kernels == as_written(folded)
 
 
+DIVIDED = {
+    "denominator": ("v' = v + (lr*(k*x) - g)", "x' = g/v'", False),
+    "behind-another": ("v' = v + lr*(k*x)", "e = v' - g", "x' = e + x/e", False),
+    "logarithm": ("v' = v + (lr*(k*x) - g)", "x' = x + log(v')", False),
+    "negative-power": ("v' = v + (lr*(k*x) - g)", "x' = x + v'^(-k)", False),
+    "numerator": ("v' = v + (lr*(k*x) - g)", "x' = v'/(x*x + 1)", True),
+    "sum-of-squares": ("v' = lr*(k*x^2) + g^2", "x' = g/v'", True),
+}
+
+
+@pytest.mark.parametrize("name", DIVIDED)
+def test_what_a_denominator_hangs_on_is_kept(name: str) -> None:
+    """Where terms may cancel: rounding says then whether it is 0. What can't be negative has nothing to cancel."""
+    *equations, changes = DIVIDED[name]
+    given = rule(*map(str, equations))
+    found = [next(let.value for let in k.lets() if let.symbol.name == "v") for k in (
+        kernels(given).kernels[0], as_written(given)[0],
+    )]  # fmt: skip
+    assert (found[0] != found[1]) is changes
+
+
 def test_dead_terms_are_dropped() -> None:
     """Where a hyperparameter can have one value only, in a variant or by its interval, its idle terms go."""
     text = HEAD.replace("state\n", "  mu = 0 in [0, inf)\n  eps = 0 in [0, 0]\nstate\n  b = 0 when mu != 0\n")

@@ -7,7 +7,7 @@ import pytest
 from optdsl.ir.arithmetic import Floats
 from optdsl.ir.evaluate import step
 from optdsl.ir.kernel import Kernel, run, symbols
-from optdsl.ir.nodes import Rate, Reduce, Role, Symbol
+from optdsl.ir.nodes import Rate, Reduce, ReduceRows, Role, Symbol
 from optdsl.pipeline import as_written, kernels
 
 from .support import EVERY, identical, point, rule_called, setting_points
@@ -46,7 +46,7 @@ def test_kernels_are_well_formed(name: str) -> None:
         assert sorted(symbol.name for symbol in stores) == sorted(tensors)
         assert rule.parameter.name in {symbol.name for symbol in kernel.phases[-1].stores}
         assert {symbol.name for symbol in kernel.scalar_stores} == {s.name for s in kernel.present if s.scalar}
-        given = {Role.HYPER, Role.GRADIENT, Role.OLD, Role.STEP, Role.SIZE}
+        given = {Role.HYPER, Role.GRADIENT, Role.OLD, Role.STEP, Role.SIZE, Role.NDIM}
         scalars = {let.symbol for let in kernel.prologue}
         written: set[Symbol] = set()
         assert all(let.symbol.rate in (Rate.CONST, Rate.STEP) for let in kernel.prologue)
@@ -54,14 +54,14 @@ def test_kernels_are_well_formed(name: str) -> None:
             scalars |= {let.symbol for let in phase.scalars}
             known = scalars | written
             overwritten = {symbol.name for symbol in written}
-            for let in (*phase.lets, *phase.reductions):
+            for let in (*phase.lets, *phase.folds):
                 for symbol in symbols(let.value):
                     assert symbol in known or symbol.role in given, (let.symbol, symbol)
                     assert symbol.role is not Role.OLD or symbol.name not in overwritten
-                if not isinstance(let.value, Reduce):
+                if not isinstance(let.value, Reduce | ReduceRows):
                     known = known | {let.symbol}
             assert set(phase.stores) <= known
-            scalars |= {let.symbol for let in phase.reductions}
+            scalars |= {let.symbol for let in phase.folds}
             written |= set(phase.stores)
 
 
@@ -80,6 +80,17 @@ def test_lamb_takes_two_passes() -> None:
         assert {(s.role, s.name) for s in read if s.name in "gmv"} == {(Role.NEW, "m"), (Role.NEW, "v")}
 
 
+def test_values_of_rows_are_computed_once() -> None:
+    """The pass that reads the value of a row loads it; one written twice is one, and one nobody needs is none."""
+    for kernel in every_kernel("written/rows"):
+        first, second, third = kernel.phases
+        assert [(len(phase.rows), len(phase.reductions)) for phase in kernel.phases] == [(1, 0), (1, 1), (0, 0)]
+        assert len(kernel.row_values()) == 2
+        assert not {let.symbol for phase in kernel.phases for let in phase.lets} & set(kernel.row_values())
+        assert first.stores == ()
+        assert {symbol.name for symbol in (*second.stores, *third.stores)} == {"m", "x"}
+
+
 def test_store_waits_for_the_last_reader() -> None:
     """A state whose old value a later pass reads is stored by that pass."""
     for kernel in every_kernel("written/old-after-new"):
@@ -90,7 +101,8 @@ def test_store_waits_for_the_last_reader() -> None:
 
 def test_passes_are_few() -> None:
     """A rule takes one pass, and one more for each reduction that waits for another."""
-    counts = {"written/twice": 4, "written/of-new": 2, "written/swap": 1, "adam": 1, "written/after": 1}
+    counts = {"written/twice": 4, "written/of-new": 2, "written/swap": 1, "written/after": 1, "written/rows": 3}
+    counts |= {"adam": 1, "adamgc": 2}
     for name, count in counts.items():
         assert {len(kernel.phases) for kernel in every_kernel(name)} == {count}, name
 

@@ -15,7 +15,7 @@ NUMBERS = ("0", "1", "2", "10", "0.999", "1e-3", "1E+05", ".5", "2.", "1.10e-1",
 FUNCTIONS = ("sqrt", "sqrt", "ema", "f", "log1p", "max", "μ", "norm1")
 SIGNS = {
     "*": "*·×⋅", "/": "/÷", "-": "-−", "'": "'′’", "<=": ("<=", "≤"), ">=": (">=", "≥"), "!=": ("!=", "≠"), "<": "<",
-    ">": ">", "==": ("==",), "inf": ("inf", "∞"), "in": ("in", "∈"), "->": ("->", "→"), "+": "+", "^": "^",
+    ">": ">", "==": ("==",), "inf": ("inf", "∞"), "in": ("in", "∈"), "->": ("->", "→"), "+": "+", "%": "%", "^": "^",
 }  # fmt: skip
 COMMENTS = ("#", "# why", "#tight", "#  wide  ", '# "quoted" (', "# β₁ ≤ λ", "# allow: unused-hyper", "# x' = x - g")
 DOCS = ('""', '"learning rate"', '"  blanks  "', '"a # in it"', '"β₁ in [0, 1)"', '"(("')
@@ -29,15 +29,18 @@ class Surface:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
+        self.chained = False
 
     def rule(self) -> str:
         """Return the text of a rule without syntax errors."""
         chance = self.chance
         parts = [self.gap(), self.header()]
         parts += [self.section("hyper", self.hyper)] if self.often() else []
-        parts += [self.section("state", self.state)] if self.often() else []
-        parts += [self.gap() + self.line(self.define(), "") for _ in range(chance.choice((0, 0, 1, 2)))]
-        parts += [self.section("update", self.equation)]
+        if not self.chained:
+            parts += [self.section("state", self.state)] if self.often() else []
+            parts += [self.gap() + self.line(self.define(), "") for _ in range(chance.choice((0, 0, 1, 2)))]
+            parts += [self.section("update", self.equation)]
+        parts += [self.gap() + self.line(self.view(), "") for _ in range(chance.choice((0, 0, 1, 2)))]
         parts += [self.section("claim", self.claim)] if self.often() else []
         parts.append(self.gap())
         text = "".join(parts)
@@ -95,10 +98,19 @@ class Surface:
     def header(self) -> str:
         """Return the line of `rule` and what stands below it."""
         line = ["rule", "Rule", "(", self.name(), ",", self.name(), ")"]
-        line += ["from", "Adam"] if self.seldom() else []
-        below = [["cite", self.doc(), self.doc()], [self.doc()], ["cite", self.doc()]]
+        line += ["from", "Adam"] if self.seldom() else self.components() if self.seldom() else []
+        below = [["cite", self.doc(), self.doc()], [self.doc()], ["cite", self.doc()], ["family", '"Adam"']]
         chosen = self.chance.sample(below, self.chance.choice((0, 1, 2, 3)))
         return self.line(line + self.documented(), "") + "".join(self.gap() + self.line(each) for each in chosen)
+
+    def components(self) -> list[str]:
+        """Return a chain, or nothing."""
+        self.chained, tokens = True, ["="]
+        for index in range(self.chance.choice((1, 2, 3))):
+            tokens += ["|>"] if index else []
+            tokens += [*(["optax", self.sign("/")] if self.seldom() else []), self.chance.choice(("adam", "l", "mu"))]
+            tokens += ["(", self.name(), "=", *self.expression(1), ")"] if self.often() else []
+        return tokens
 
     def hyper(self) -> list[str]:
         """Return a line of the section `hyper`."""
@@ -126,6 +138,10 @@ class Surface:
         """Return a line of the section `update`."""
         prime = [self.sign("'")] if self.often() else []
         return [self.name(), *prime, "=", *self.expression(2), *self.documented()]
+
+    def view(self) -> list[str]:
+        """Return a view."""
+        return ["view", self.name(), "=", *self.expression(2), *self.documented()]
 
     def claim(self) -> list[str]:
         """Return a line of the section `claim`."""
@@ -192,7 +208,7 @@ class Surface:
         """Return terms and factors."""
         parts: list[str] = []
         for _ in range(self.chance.choice((1, 1, 2))):
-            parts += [self.sign(self.chance.choice("+-*/"))] if parts else []
+            parts += [self.sign(self.chance.choice("+-*/+-*/%"))] if parts else []
             parts += [self.sign("-")] * self.chance.choice((0, 0, 0, 0, 1, 2))
             parts += self.power(depth, claim)
         return parts
@@ -214,7 +230,8 @@ class Surface:
             return [self.chance.choice(("true", "false", self.sign("inf")))]
         if kind == "call":
             arguments = [self.expression(depth - 1) for _ in range(self.chance.choice((0, 1, 1, 1, 2)))]
-            return [self.chance.choice(FUNCTIONS), *_call(arguments)]
+            named = [["axes", "=", "rest"]] if arguments and self.seldom() else []
+            return [self.chance.choice(FUNCTIONS), *_call(arguments + named)]
         if kind == "brackets":
             return ["(", *self.expression(depth - 1), ")"]
         return [self.name(claim), *([self.sign("'")] if kind == "primed" else [])]

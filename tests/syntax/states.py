@@ -16,7 +16,8 @@ END = "$END"
 NEVER_ASKED_FOR = "foreign_line"
 TEXTS = {
     "NAME": "a", "NUMBER": "2", "STRING": '"doc"', "COMPARISON": "<", "SUPERSCRIPT": "²", "PRIME": "'", "FOREIGN": "**",
-    "STRAY": "$", "INFINITY": "∞", "ELEMENT_OF": "∈", "MINUS": "-", "TIMES": "*", "DIVIDE": "/", "ARROW": "->",
+    "STRAY": "$", "INFINITY": "∞", "ELEMENT_OF": "∈", "MINUS": "-", "TIMES": "*", "DIVIDE": "/", "REMAINDER": "%",
+    "ARROW": "->",
 }  # fmt: skip
 """How terminals are written whose pattern has several forms."""
 

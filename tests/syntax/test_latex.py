@@ -67,6 +67,12 @@ EXPRESSIONS = {
         r"\operatorname{dot}\left(a, b\right) + \operatorname{sum}\left(a\right) + \operatorname{mean}\left(a\right)"
         r" + \operatorname{amax}\left(a\right) + \operatorname{rms}\left(a\right) + \operatorname{size}\left(a\right)"
     ),
+    "mean(a, axes=rest) + dot(a, b, axes=rest)": (
+        r"\operatorname{mean}_{\mathrm{rest}}\left(a\right) + \operatorname{dot}_{\mathrm{rest}}\left(a, b\right)"
+    ),
+    "norm(a, axes=rest)/norm1(a, axes=rest)": (
+        r"\frac{\left\lVert a\right\rVert_{\mathrm{rest}}}{\left\lVert a\right\rVert_{1, \mathrm{rest}}}"
+    ),
     "if t == 1 then a else b": r"\begin{cases} a & \text{if } t = 1 \\ b & \text{otherwise} \end{cases}",
     "if a > 0 then 1 elif a < 0 then -1 else 0": (
         r"\begin{cases} 1 & \text{if } a > 0 \\ -1 & \text{if } a < 0 \\ 0 & \text{otherwise} \end{cases}"
@@ -103,7 +109,7 @@ def rendered(text: str) -> str:
 def documents() -> dict[str, str]:
     """Return the LaTeX of every bundled rule, by its name, and of EXPRESSIONS."""
     found = {text: rendered(text) for text in EXPRESSIONS}
-    for name in bundled.names():
+    for name in bundled.files():
         path = bundled.folder() / f"{name}.opt"
         source = SourceFile(str(path), path.read_text(encoding="utf-8"))
         rule = analyse(source).rule

@@ -120,7 +120,7 @@ claim # what holds
 def bundled_rules() -> dict[str, str]:
     """Return the texts of the bundled rules by name, and that of the rule above."""
     texts = {"claims": CLAIMS}
-    for name in bundled.names():
+    for name in bundled.files():
         path = bundled.path(name)
         assert isinstance(path, Path)
         texts[name] = path.read_text(encoding="utf-8")

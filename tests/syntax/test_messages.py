@@ -35,7 +35,7 @@ from .states import written as text_of
 from .support import RULE
 
 VALUES = {"IF", "NOT", "MINUS", "NUMBER", "TRUE", "FALSE", "INF", "INFINITY", "NAME", "LPAR", "ROOT"}
-OPERATORS = {"OR", "AND", "COMPARISON", "PLUS", "MINUS", "TIMES", "DIVIDE", "POWER", "LPAR"}
+OPERATORS = {"OR", "AND", "COMPARISON", "PLUS", "MINUS", "TIMES", "DIVIDE", "REMAINDER", "POWER", "LPAR"}
 NOT_OFFERED = {"PRIME", "SUPERSCRIPT"}
 """Signs that can follow nearly every name: to offer them would say nothing."""
 

@@ -26,6 +26,7 @@ def value_of(text: str) -> ast.Expression:
         ("x*(-y)", "x*-y"),
         ("if a<b and not (c or d) then m' else (if a>=1e-3 then inf else 2)", None),
         ("1 + (if true then a else b)", "1 + (if true then a else b)"),
+        ("a+norm( g/2 ,axes = rest )*f(k=2*b)", "a + norm(g/2, axes=rest)*f(k=2*b)"),
         ("√β₁·ema(m, g², 0.90)", "sqrt(beta1)*ema(m, g^2, 0.90)"),
     ],
 )
@@ -45,7 +46,7 @@ def _bare(node: ast.Expression) -> object:
             return name, primed
         case ast.Operation(operator, operands):
             return operator, *map(_bare, operands)
-        case ast.Call(function, arguments):
-            return function.text, *map(_bare, arguments)
+        case ast.Call(function, arguments, options=options):
+            return function.text, *map(_bare, arguments), *((each.name.text, _bare(each.value)) for each in options)
         case ast.Conditional(condition, chosen, other):
             return "if", _bare(condition), _bare(chosen), _bare(other)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from optdsl import bundled
 from optdsl.ir import evaluate
 from optdsl.ir.arithmetic import Arrays
-from optdsl.ir.nodes import Kind, Rule
+from optdsl.ir.nodes import Kind, Rule, has_reduction
 from optdsl.pipeline import rule_of
 from optdsl.runtime.optimizer import Optimizer
 from optdsl.source import SourceFile
@@ -139,13 +139,13 @@ def interpret(
     now: dict[str, Any] = {}
     for name, value in start.items():
         flat = value.reshape(-1).copy()
-        now[name] = flat, evaluate.initial_states(rule, Arrays(value.dtype), hypers, flat)
+        now[name] = flat, evaluate.initial_states(rule, Arrays(value.dtype), hypers, flat, value.shape)
     path = []
     for t, given in enumerate(gradients, start=1):
         taken: Snapshot = {}
         for name, (x, states) in now.items():
             arithmetic = Arrays(x.dtype)
-            after = evaluate.step(rule, arithmetic, hypers, x, given[name].reshape(-1), states, t)
+            after = evaluate.step(rule, arithmetic, hypers, x, given[name].reshape(-1), states, t, start[name].shape)
             now[name] = after.parameter, after.states
             taken[name] = np.asarray(after.parameter).reshape(start[name].shape)
             for state in after.states:
@@ -179,6 +179,28 @@ def assert_same_path(left: Sequence[Snapshot], right: Sequence[Snapshot]) -> Non
                 assert a.dtype == b.dtype, (name, a.dtype, b.dtype)
                 at = next(i for i in range(a.size) if not same(a[i : i + 1], b[i : i + 1]))
                 raise AssertionError(f"step {step}, {name}[{at}]: {a[at]!r} is not {b[at]!r}")
+
+
+def reduces(rule: Rule) -> bool:
+    """Return whether a rule adds elements up: targets do that in orders of their own."""
+    return any(has_reduction(equation.value) for equation in rule.equations)
+
+
+def tame(shapes: Mapping[str, tuple[int, ...]], dtype: Float, seed: int) -> Snapshot:
+    """Return numbers of usual size, whose sums hardly depend on the order."""
+    chance = np.random.default_rng(seed)
+    return {name: np.asarray(chance.standard_normal(shape)).astype(dtype) for name, shape in shapes.items()}
+
+
+def assert_near_path(left: Sequence[Snapshot], right: Sequence[Snapshot], units: float = 2000.0) -> None:
+    """Fail where two paths are further apart than so many roundings of the largest number of an array."""
+    for step, (ours, theirs) in enumerate(zip(left, right, strict=True), start=1):
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            a, b = ours[name], theirs[name]
+            assert (a.shape, a.dtype) == (b.shape, b.dtype), (step, name)
+            bound = units * float(np.finfo(a.dtype).eps) * max(float(np.abs(b).max(initial=0)), 1e-3)
+            assert float(np.abs(a - b).max(initial=0)) <= bound, (step, name)
 
 
 def ulps(left: Array, right: Array) -> Array:
