@@ -17,7 +17,7 @@ from optdsl.ir.nodes import Expr, Rule, Symbol
 from optdsl.passes.cost import cheaper, kernel_cost
 from optdsl.passes.domain import Domain, Knowledge
 from optdsl.passes.improve import Propose, improve
-from optdsl.passes.options import with_weight_decay
+from optdsl.passes.options import with_options
 from optdsl.passes.order import ordered
 from optdsl.passes.schedule import schedule
 from optdsl.passes.specialise import conditions, fixed, specialise
@@ -193,7 +193,7 @@ def emit(rule: Rule, target: str, stem: str, *, exact: bool = False) -> dict[str
     ]
     if unsupported:
         raise CompileError(SourceFile(rule.source, rule.text, rule.later), unsupported)
-    return targets.find(target).emit(kernels(with_weight_decay(rule), exact=exact), stem)
+    return targets.find(target).emit(kernels(with_options(rule), exact=exact), stem)
 
 
 def _alone(rule: Rule) -> TransformAlone:

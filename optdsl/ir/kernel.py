@@ -52,7 +52,8 @@ class Kernel:
     """A rule ready to be printed, for one choice of optional states.
 
     `prologue` holds CONST and STEP values, `epilogue` TENSOR values computed after the last phase. `scalar_stores`
-    are the NEW symbols of scalar states, written when everything else is done.
+    are the NEW symbols of scalar states, written when everything else is done. Each of `followers` stores one state,
+    for every block that the last phase is done with, where that state exists; it isn't among `present`.
     """
 
     rule: Rule
@@ -62,11 +63,12 @@ class Kernel:
     phases: tuple[Phase, ...]
     epilogue: tuple[Let, ...]
     scalar_stores: tuple[Symbol, ...]
+    followers: tuple[Phase, ...] = ()
 
     def lets(self) -> Iterator[Let]:
         """Yield every let in order."""
         yield from self.prologue
-        for phase in self.phases:
+        for phase in (*self.phases, *self.followers):
             yield from phase.scalars
             yield from phase.lets
             yield from phase.folds
@@ -137,7 +139,8 @@ def run(
 
     for let in kernel.prologue:
         assign(let)
-    for phase in kernel.phases:
+    following = [phase for phase in kernel.followers if phase.stores[0].name in states]
+    for phase in (*kernel.phases, *following):
         for let in (*phase.scalars, *phase.lets, *phase.folds):
             assign(let)
         memory.update({symbol: values[symbol] for symbol in phase.stores})

@@ -235,7 +235,8 @@ class View:
     """`view name = value`: another point to read the parameter at. `text` is the author's line without `view`.
 
     `value` reads hyperparameters, the element count, and what the parameter, the states and the step number are after
-    the last step (`Role.OLD`, `Role.STEP`): no reduction, and nothing that lasts for a step only.
+    the last step (`Role.OLD`, `Role.STEP`): no reduction, and nothing that lasts for a step only. `when` is a CONST
+    condition under which there is such a view, None for always.
     """
 
     name: str
@@ -243,6 +244,7 @@ class View:
     doc: str = ""
     text: str = field(default="", compare=False, repr=False)
     span: Span | None = field(default=None, compare=False, repr=False)
+    when: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,28 @@ from graphlib import TopologicalSorter
 from optdsl.ir import nodes as ir
 from optdsl.ir.kernel import Kernel, Let, Phase, symbols
 from optdsl.ir.nodes import Expr, Rate, Ref, Role, Rule, Symbol
+from optdsl.ir.powers import expand
 from optdsl.passes.order import ordered
+from optdsl.passes.specialise import followers
 
 
 def schedule(rule: Rule, variant: int, source: Rule, lets: list[Let] | None = None) -> Kernel:
     """Return the kernel of a specialised rule, by its own equations or by `lets` that took their place.
 
-    `source` is the whole rule, whose equation numbers the kernel quotes.
+    `source` is the whole rule, whose equation numbers the kernel quotes, and whose followers it does, too.
     """
-    lets = ordered(rule, source) if lets is None else lets
+    lets = [*(ordered(rule, source) if lets is None else lets), *_following(source)]
     return _phases(rule, variant, source, _readers_first(_shared(_hoisted(lets))))
+
+
+def _following(rule: Rule) -> list[Let]:
+    """Return the equations of the states that follow the parameter."""
+    late = {state.name for state in followers(rule)}
+    return [
+        Let(equation.target, expand(equation.value), (number,))
+        for number, equation in enumerate(rule.equations)
+        if equation.target.role is Role.NEW and equation.target.name in late
+    ]
 
 
 def _hoisted(lets: list[Let]) -> list[Let]:
@@ -175,7 +187,12 @@ def _phases(rule: Rule, variant: int, source: Rule, lets: list[Let]) -> Kernel:
     for let in lets:
         levels.of[let.symbol] = levels.expr(let.value) + isinstance(let.value, ir.Reduce | ir.ReduceRows)
     reductions = [let for let in lets if isinstance(let.value, ir.Reduce | ir.ReduceRows)]
-    elements = [let for let in lets if let.symbol.rate is Rate.ELEMENT and not isinstance(let.value, ir.ReduceRows)]
+    kept = {rule.parameter.name, *(state.name for state in rule.states)}
+    late = [let.symbol for let in lets if let.symbol.role is Role.NEW and let.symbol.name not in kept]
+    elements = [
+        let for let in lets
+        if let.symbol.rate is Rate.ELEMENT and let.symbol not in late and not isinstance(let.value, ir.ReduceRows)
+    ]  # fmt: skip
     scalars = [let for let in lets if let.symbol.rate is not Rate.ELEMENT and not isinstance(let.value, ir.Reduce)]
     count = 1 + max((levels.of[let.symbol] for let in elements), default=0)
     count = max([count, *(levels.expr(let.value) + 1 for let in reductions)])
@@ -194,8 +211,17 @@ def _phases(rule: Rule, variant: int, source: Rule, lets: list[Let]) -> Kernel:
     epilogue = [let for let in scalars if let.symbol.rate is Rate.TENSOR and levels.of[let.symbol] >= count]
     scalar_stores = [let.symbol for let in lets if let.symbol.role is Role.NEW and let.symbol.rate is not Rate.ELEMENT]
     return _pruned(
-        Kernel(source, variant, rule.states, tuple(prologue), tuple(phases), tuple(epilogue), tuple(scalar_stores))
-    )
+        Kernel(
+            source, variant, rule.states, tuple(prologue), tuple(phases), tuple(epilogue), tuple(scalar_stores),
+            tuple(_follower(symbol, lets, stores) for symbol in late),
+        )
+    )  # fmt: skip
+
+
+def _follower(symbol: Symbol, lets: list[Let], stored: Iterable[Symbol]) -> Phase:
+    """Return the phase that stores a state which follows the parameter."""
+    elements = [let for let in lets if let.symbol.rate is Rate.ELEMENT]
+    return Phase((), tuple(_needed(elements, [symbol], set(stored))), (), (symbol,))
 
 
 def _needed(elements: list[Let], roots: Iterable[Symbol], loaded: set[Symbol]) -> list[Let]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +18,18 @@ BLOCK = BLOCK_BYTES // 4
 """The most elements in a block, which it has at float32."""
 
 
-def blocks(arrays: Sequence[AnyArray], scratch: Sequence[AnyArray]) -> Iterator[tuple[AnyArray, ...]]:
-    """Yield matching blocks of flat arrays of one size, followed by as much of each scratch array."""
-    size = arrays[0].size
-    length = BLOCK_BYTES // max(array.itemsize for array in arrays)
+def blocks(arrays: Sequence[AnyArray | None], scratch: Sequence[AnyArray]) -> Iterator[tuple[Any, ...]]:
+    """Yield matching blocks of flat arrays of one size, followed by as much of each scratch array.
+
+    None stands for a state that doesn't exist, and for each of its blocks.
+    """
+    there = [array for array in arrays if array is not None]
+    size = there[0].size
+    length = BLOCK_BYTES // max(array.itemsize for array in there)
     for start in range(0, size, length):
         stop = min(start + length, size)
         work = (array if array.size == stop - start else array[: stop - start] for array in scratch)
-        yield (*(array[start:stop] for array in arrays), *work)
+        yield (*(None if array is None else array[start:stop] for array in arrays), *work)
 
 
 def total(block: AnyArray) -> float:

@@ -298,7 +298,7 @@ class Optimizer:
         Raises:
             ValueError: The rule has no such view, or several and no name was given.
         """
-        return views.structured(self._store, views.compute(self._store, views.find(self.rule, name)))
+        return views.structured(self._store, views.compute(self._store, views.find(self._store, name)))
 
     def eval(self, name: str | None = None) -> Self:
         """Put a view into the parameters' arrays, in place, to evaluate with; `train` takes it out again.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,10 +57,11 @@ class Rows:
         """Set the number that a reduction has in every row before anything is accumulated."""
         self.values[index].fill(start)
 
-    def blocks(self, arrays: Sequence[AnyArray], scratch: Sequence[AnyArray]) -> Iterator[tuple[AnyArray | Part, ...]]:
+    def blocks(self, arrays: Sequence[AnyArray | None], scratch: Sequence[AnyArray]) -> Iterator[tuple[Any, ...]]:
         """Yield what each block holds, then what `blocks` yields. A block is of whole rows, or within one."""
-        size = arrays[0].size
-        length = BLOCK_BYTES // max(array.itemsize for array in arrays)
+        there = [array for array in arrays if array is not None]
+        size = there[0].size
+        length = BLOCK_BYTES // max(array.itemsize for array in there)
         step = length // self.width * self.width if self.width <= length else length
         start = 0
         while start < size:
@@ -68,7 +69,7 @@ class Rows:
             stop = min(start + step, size if self.width <= length else (row + 1) * self.width)
             part = Part(row, -(-stop // self.width), self.width > length)
             work = (array if array.size == stop - start else array[: stop - start] for array in scratch)
-            yield (part, *(array[start:stop] for array in arrays), *work)
+            yield (part, *(None if array is None else array[start:stop] for array in arrays), *work)
             start = stop
 
     def total(self, index: int, part: Part, block: AnyArray) -> None:

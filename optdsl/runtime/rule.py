@@ -58,13 +58,20 @@ class View:
 
     `value(hypers, parameter, states, steps)` gives it for a parameter that has made so many steps, an array or a
     number. The states it reads are arrays of the parameter's element type, and floats where they are scalar. `text` is
-    the author's line.
+    the author's line. `when(hypers)` says whether a parameter has such a view, None means always; `condition` is the
+    same in words.
     """
 
     name: str
     value: Callable[[Hypers, np.ndarray, Mapping[str, Any], float], float | np.ndarray]
     text: str = ""
     doc: str = ""
+    when: Callable[[Hypers], bool] | None = None
+    condition: str = ""
+
+    def exists(self, hypers: Hypers) -> bool:
+        """Return whether there is such a view at these hyperparameters."""
+        return self.when is None or bool(self.when(hypers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,21 @@ from optdsl.runtime.tree import Node
 from optdsl.runtime.wording import kind, listing, suggestion
 
 
-def find(rule: RuleInfo, name: str | None) -> View:
-    """Return a view of a rule: without a name the one called `eval`, else the only one.
+def find(store: Store, name: str | None) -> View:
+    """Return a view that some parameter has: without a name the one called `eval`, else the only one.
 
-    Raises ValueError where the rule has no view, none of that name, or several to choose from.
+    Raises ValueError where there is no view, none of that name, or several to choose from.
     """
     if name is not None and not isinstance(name, str):
         raise TypeError(f"a view is asked for by its name, got {kind(name)}")
-    views = {view.name: view for view in rule.views}
+    rule, numbers = store.rule, [group.numbers(1) for group in store.groups]
+    views = {view.name: view for view in rule.views if any(view.exists(hypers) for hypers in numbers)}
+    absent = {view.name: view.condition for view in rule.views if view.name not in views}
+    if name in absent:
+        raise ValueError(f"there is the view {name!r} of {rule.name} only where {absent[name]}")
+    if not views and absent:
+        choices = " or ".join(f"{absent_name!r} where {condition}" for absent_name, condition in absent.items())
+        raise ValueError(f"the rule {rule.name} has no view with these options; there is {choices}")
     if not views:
         raise ValueError(f"the rule {rule.name} has no view: its parameters are read as they are")
     if name is None:
@@ -45,7 +52,7 @@ def compute(store: Store, view: View) -> list[Array]:
 
 def _value(rule: RuleInfo, view: View, slot: Slot, data: Array) -> Array:
     result = np.empty(data.shape, data.dtype)
-    if slot.alive is None or slot.leaf.steps == 0:
+    if slot.alive is None or slot.leaf.steps == 0 or not view.exists(_numbers(rule, slot)):
         np.copyto(result, data)
         return result
     scalars = {state.name for state in rule.scalar_states}
@@ -96,7 +103,7 @@ def _rebuilt(node: Node, rest: Iterator[Array]) -> Any:
 
 def show(store: Store, name: str | None) -> None:
     """Put a view into the parameters' arrays, and keep the training values. An error changes nothing."""
-    view = find(store.rule, name)
+    view = find(store, name)
     if store.shown is not None and store.shown.name == view.name:
         return
     for slot in store.slots:

@@ -129,7 +129,7 @@ class _Library:
         )
         for suffix, ctype in TYPES.items():
             for kernel in self.kernels:
-                for index, phase in enumerate(kernel.kernel.phases):
+                for index, phase in enumerate((*kernel.kernel.phases, *kernel.kernel.followers)):
                     kernel.phase_function(suffix, index, phase)
             self._elements(suffix)
             names = {"T": ctype, "S": suffix, "F": "f" if suffix == "f32" else ""}
@@ -173,7 +173,31 @@ class _Library:
             for kernel in self.program.kernels:
                 for phase in range(len(kernel.phases)):
                     call = f"phase_{kernel.variant}_{phase}_{suffix}(row, c, lo, hi, sums, lines)"
-                    self.writer.line(f"case {kernel.variant} * PHASES + {phase}: {call}; break;")
+                    followed = kernel.followers and phase == len(kernel.phases) - 1
+                    if not followed:
+                        self.writer.line(f"case {kernel.variant} * PHASES + {phase}: {call}; break;")
+                        continue
+                    with self.writer.block(f"case {kernel.variant} * PHASES + {phase}: {{", "}"):
+                        self._followed(kernel, suffix)
+
+    def _followed(self, kernel: Kernel, suffix: str) -> None:
+        """Print the last phase in pieces that stay in cache, each with what follows the parameter there."""
+        number = len(kernel.phases) - 1
+        last = kernel.phases[number]
+        states = [state.name for state in self.rule.states if not state.scalar]
+        columns = [f"row[STATES + {states.index(phase.stores[0].name)}]" for phase in kernel.followers]
+        # What a phase reduces is added up over all it is given, and rows aren't cut.
+        rows = kernel.row_values()
+        whole = bool(last.folds) or any(symbol in rows for let in last.lets for symbol in symbols(let.value))
+        alone = "1" if whole else f"!({' | '.join(columns)})"
+        self.writer.line(f"const int64_t piece = {alone} ? hi - lo : PIECE;")
+        with self.writer.block("for (int64_t at = lo; at < hi; at += piece) {", "}"):
+            self.writer.line("const int64_t end = at + piece < hi ? at + piece : hi;")
+            arguments = "(row, c, at, end, sums, lines)"
+            self.writer.line(f"phase_{kernel.variant}_{number}_{suffix}{arguments};")
+            for index, column in enumerate(columns, number + 1):
+                self.writer.line(f"if ({column}) phase_{kernel.variant}_{index}_{suffix}{arguments};")
+        self.writer.line("break;")
 
 
 class _Kernel:

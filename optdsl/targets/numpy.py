@@ -6,6 +6,7 @@ in the arrays of the states themselves where the old value isn't needed any more
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optdsl.ir.kernel import Kernel, Let, Phase, Program, symbols
@@ -105,7 +106,10 @@ class _Function:
         self.writer = Writer()
         self.numbers = 0
         self.masks = 0
-        self.tensors = [state for state in self.kernel.present if not state.scalar]
+        self.late = [phase.stores[0].name for phase in self.kernel.followers]
+        self.tensors = [
+            s for s in self.rule.states if not s.scalar and (s in self.kernel.present or s.name in self.late)
+        ]
         self.scalar_states = [state for state in self.rule.states if state.scalar]
         self.names.of("t", "t")
         for symbol in (self.rule.parameter, self.rule.gradient, *(state.symbol for state in self.tensors)):
@@ -167,6 +171,11 @@ class _Function:
     def _scalar_let(self, let: Let) -> None:
         self.writer.line(f"{self.spell(let.symbol)} = {python.scalar(let.value, self.spell)}")
 
+    def _lowered(self, phase: Phase) -> tuple[_Lowering, Block, Plan]:
+        lowering = _Lowering(self, phase)
+        body = lowering.body()
+        return lowering, body, allocate(body)
+
     def _phase(self, phase: Phase) -> None:
         for let in phase.scalars:
             self._scalar_let(let)
@@ -176,17 +185,17 @@ class _Function:
         for let in phase.rows:
             least = "-inf" if _row_fold(let) is RowFold.AMAX else "0.0"
             self.writer.line(f"rows.begin({self.row_values[let.symbol]}, {least})")
-        lowering = _Lowering(self, phase)
-        body = lowering.body()
-        plan = allocate(body)
+        followers = self.kernel.followers if phase is self.kernel.phases[-1] else ()
+        (lowering, body, plan), *followed = (self._lowered(each) for each in (phase, *followers))
+        plan.numbers = max([plan.numbers, *(own.numbers for _, _, own in followed)])
+        plan.masks = max([plan.masks, *(own.masks for _, _, own in followed)])
         self.numbers, self.masks = max(self.numbers, plan.numbers), max(self.masks, plan.masks)
-        with self.writer.block(self._loop(phase, plan)):
+        with self.writer.block(self._loop((phase, *followers), plan)):
             start = len(self.writer.lines)
-            printer = _Printer(self, plan.names, lowering.labels)
-            printer.block(body)
-            for home, value in lowering.stored:
-                if printer.place(value) != printer.place(home):
-                    self.writer.line(f"np.copyto({printer.place(home)}, {printer.place(value)})")
+            self._body(lowering, body, plan)
+            for late, (lowered, block, own) in zip(followers, followed, strict=True):
+                with self.writer.block(f"if {self.block_of(late.stores[0].name)} is not None:"):
+                    self._body(lowered, block, own)
             if all(line.lstrip().startswith("#") for line in self.writer.lines[start:]):
                 self.writer.line("pass")
         for let in phase.rows:
@@ -198,9 +207,17 @@ class _Function:
         read = {s for let in (*phase.lets, *phase.folds) for s in symbols(let.value)}
         return [symbol for symbol in self.row_values if symbol in read]
 
-    def _loop(self, phase: Phase, plan: Plan) -> str:
+    def _body(self, lowering: _Lowering, body: Block, plan: Plan) -> None:
+        """Print what is done with each block."""
+        printer = _Printer(self, plan.names, lowering.labels)
+        printer.block(body)
+        for home, value in lowering.stored:
+            if printer.place(value) != printer.place(home):
+                self.writer.line(f"np.copyto({printer.place(home)}, {printer.place(value)})")
+
+    def _loop(self, phases: Sequence[Phase], plan: Plan) -> str:
         """Return the line that opens the loop over the blocks."""
-        uses = _tensors_used(phase)
+        uses = {name for phase in phases for name in _tensors_used(phase)}
         order = [self.rule.parameter, self.rule.gradient, *(state.symbol for state in self.tensors)]
         tensors = [symbol for symbol in order if symbol.name in uses] or [self.rule.parameter]
         variables = [self.block_of(symbol.name) for symbol in tensors]
@@ -209,7 +226,7 @@ class _Function:
         counts = (("numbers", plan.numbers), ("masks", plan.masks))
         scratch = " + ".join(f"{name}[:{count}]" for name, count in counts if count) or "()"
         arrays = ", ".join(self.spell(symbol) for symbol in tensors)
-        if phase.rows or self.rows_read(phase):
+        if phases[0].rows or self.rows_read(phases[0]):
             return f"for ({', '.join(['part', *variables])}) in rows.blocks(({arrays},), {scratch}):"
         return f"for ({', '.join(variables)},) in blocks(({arrays},), {scratch}):"
 

@@ -295,6 +295,9 @@ def _view(rule: Rule, view: View) -> str:
     parts = [repr(view.name), f"lambda h, x, s, t: {array(expand(view.value), spell)}", f"text={view.text!r}"]
     if view.doc:
         parts.append(f"doc={view.doc!r}")
+    if view.when is not None:
+        parts.append(f"when=lambda h: {scalar(expand(view.when), _of_hypers)}")
+        parts.append(f"condition={show(view.when)!r}")
     return f"View({', '.join(parts)}),"
 
 

@@ -9,6 +9,7 @@
 enum { COUNT, STEP, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, NDIM, LINE, LINE_VALUES, STATES };
 enum {
     BLOCK = 65536,     /* elements whose reductions are added up together, whatever the number of threads */
+    PIECE = 4096,      /* elements after which the states follow that only follow the parameter */
     WORTH = 262144,    /* elements for which a thread is worth starting */
     MOST_THREADS = 64,
     RUN = 256,         /* elements computed before their reductions are added up */
@@ -302,15 +303,22 @@ static void run_$S(step_$S *s, int64_t threads) {
 typedef struct { const $T *g; int64_t n; $T limit; double *partial; } squares_$S;
 static double squares_block_$S(const squares_$S *s, int64_t b) {
     const int64_t lo = b * BLOCK, hi = lo + BLOCK < s->n ? lo + BLOCK : s->n;
+    const $T limit = s->limit;
     double lanes[LANES] = {0.0};
-    for (int64_t at = lo; at < hi; at += RUN) {
-        const int64_t length = hi - at < RUN ? hi - at : RUN;
-        double run[RUN];
-        for (int64_t i = 0; i < length; ++i) {
-            const double v = lesser_$S(greater_$S(s->g[at + i], -s->limit), s->limit);
-            run[i] = v * v;
-        }
-        total_lanes(lanes, run, length);
+    int64_t at = lo;
+    if (limit < ($T)INFINITY) {
+        for (; at + LANES <= hi; at += LANES)
+            for (int k = 0; k < LANES; ++k) {
+                const double v = lesser_$S(greater_$S(s->g[at + k], -limit), limit);
+                lanes[k] += v * v;
+            }
+    } else {
+        for (; at + LANES <= hi; at += LANES)
+            for (int k = 0; k < LANES; ++k) lanes[k] += (double)s->g[at + k] * (double)s->g[at + k];
+    }
+    for (int k = 0; at < hi; ++at, ++k) {
+        const double v = lesser_$S(greater_$S(s->g[at], -limit), limit);
+        lanes[k] += v * v;
     }
     return total_of(lanes);
 }
