@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 
 from optdsl import bundled
+from optdsl.ir.nodes import TRANSCENDENTAL, Apply, Expr, Rate, Rule, operands, rate
+from optdsl.ir.powers import expand
 from optdsl.pipeline import compile_source
 from optdsl.runtime import toolchain
 from optdsl.source import SourceFile
 
-LOOP = "for (int64_t i = 0; i < hi - lo; ++i) {"
+from .support import rule_named
+
+LOOPS = ("for (int64_t i = 0; i < hi - lo; ++i) {", "for (int64_t i = run; i < run + length; ++i) {")
 REMARK = re.compile(r"rule\.c:(\d+):\d+: optimized: loop vectorized")
 
 
@@ -51,11 +55,23 @@ def vectorised(code: str, compiler: toolchain.Compiler, folder: Path) -> dict[in
     ]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     found = {int(line) for line in REMARK.findall(said)}
-    return {number: number in found for number, line in enumerate(lines, start=1) if line.strip() == LOOP}
+    return {number: number in found for number, line in enumerate(lines, start=1) if line.strip() in LOOPS}
+
+
+def calls_library(rule: Rule) -> bool:
+    """Return whether a rule calls a function of C's library for each element."""
+
+    def of(expr: Expr) -> bool:
+        called = isinstance(expr, Apply) and expr.op in TRANSCENDENTAL and rate(expr) is Rate.ELEMENT
+        return called or any(of(part) for part in operands(expr))
+
+    return any(of(expand(equation.value)) for equation in rule.equations)
 
 
 def test_loops_are_vectorised(rule: str, gcc: toolchain.Compiler, tmp_path: Path) -> None:
     """Every loop of every variant and element type of a bundled rule is."""
+    if calls_library(rule_named(rule)):
+        pytest.skip("calls a function of C's library for each element, which gcc doesn't vectorise")
     path = bundled.path(rule)
     assert path is not None
     code = compile_source(SourceFile(str(path), path.read_text(encoding="utf-8")), "c", "rule")["rule.c"]
