@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import stat
 import subprocess
@@ -70,7 +71,15 @@ def test_bundled_rules_are_attributes() -> None:
     assert flux.ADAM.rule.name == "ADAM"
     assert "AMSGrad" in dir(flux)
     assert "Adam" in dir(optdsl.optimizers)
-    assert len(dir(optdsl.optimizers)) + len(dir(flux)) == len(bundled.names())
+    assert len(dir(optdsl.optimizers)) == len([name for name in bundled.names() if "/" not in name])
+
+
+def test_every_folder_of_bundled_rules_is_a_module() -> None:
+    folders = dict.fromkeys(name.split("/")[0] for name in bundled.names() if "/" in name)
+    assert {"flux", "keras", "optax", "optimisers", "timm"} <= folders.keys()
+    for folder in folders:
+        members = dir(importlib.import_module(f"optdsl.optimizers.{folder}"))
+        assert len(members) == len([name for name in bundled.names() if name.startswith(f"{folder}/")])
 
 
 def test_a_cached_rule_is_loaded_without_the_compiler(own_cache: Path) -> None:

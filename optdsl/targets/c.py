@@ -400,8 +400,7 @@ class _Kernel:
                 number = self.lines[symbol]
                 writer.line(f"{TYPES[suffix]} line{number}[RUN];")
                 writer.line(f"repeat_{suffix}(line{number}, of_lines + {number}, length, lo + run, line);")
-            if not folds:
-                writer.line("#pragma GCC ivdep")
+            writer.line("#pragma GCC ivdep")
             with writer.block("for (int64_t i = run; i < run + length; ++i) {", "}"):
                 self._body(phase, suffix)
                 for index, fold in enumerate(folds):

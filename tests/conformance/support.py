@@ -1,22 +1,23 @@
-"""Finding the restatements that rules are compared with."""
+"""The table of `tests/reference`, which is a package of its own for scripts and tests alike."""
 
 from __future__ import annotations
 
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
-REFERENCE = Path(__file__).resolve().parents[1] / "reference"
+if TYPE_CHECKING:  # where the type checker finds it; pytest puts `tests` itself on the path
+    from tests.reference import differences, page, recorded
+    from tests.reference.libraries import INSTALLED, RESTATED, adapter
+    from tests.reference.ours import error, errors, run_ours
+    from tests.reference.scenario import Array, Paths, scenario
+    from tests.reference.table import Row, of, table
+else:
+    from reference import differences, page, recorded
+    from reference.libraries import INSTALLED, RESTATED, adapter
+    from reference.ours import error, errors, run_ours
+    from reference.scenario import Array, Paths, scenario
+    from reference.table import Row, of, table
 
-
-def reference(name: str) -> ModuleType:
-    """Return a module of `tests/reference`, which is a folder of scripts and no package."""
-    known = f"optdsl_reference_{name}"
-    if known not in sys.modules:
-        spec = spec_from_file_location(known, REFERENCE / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[known] = module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[known])
-    return sys.modules[known]
+__all__ = [
+    "INSTALLED", "RESTATED", "Array", "Paths", "Row", "adapter", "differences", "error", "errors", "of", "page",
+    "recorded", "run_ours", "scenario", "table",
+]  # fmt: skip

@@ -5,6 +5,9 @@ An instance belongs to one parameter; ``apply(x, g)`` returns the new parameter 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -77,3 +80,31 @@ class Adan:
         mean, drift, square = (m / (1 - b**self.count) for b, m in zip(self.betas, self.moments, strict=True))
         step = (mean + self.betas[1] * drift) / (np.sqrt(square) + self.eps)
         return np.asarray((x - self.lr * step) / (1 + self.lr * self.weight_decay))
+
+
+class AdamMini:
+    """Adam-mini (Zhang et al. 2024, arXiv:2406.16793) of a tensor that is one block: the mean square has one entry.
+
+    No library will do: pytorch_optimizer takes a whole model, and keeps its moments in float32.
+    """
+
+    def __init__(
+        self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.0
+    ) -> None:
+        self.lr, self.beta1, self.beta2, self.eps, self.weight_decay = lr, beta1, beta2, eps, weight_decay
+        self.count = 0
+        self.mean: Array | float = 0.0
+        self.square = 0.0
+
+    def apply(self, x: Array, g: Array) -> Array:
+        """Return the parameter after one step: the decay comes first."""
+        self.count += 1
+        self.mean = self.beta1 * self.mean + (1 - self.beta1) * g
+        self.square = self.beta2 * self.square + (1 - self.beta2) * float((g * g).mean())
+        root = np.sqrt(self.square / (1 - self.beta2**self.count))
+        shrunk = x * (1 - self.lr * self.weight_decay)
+        return np.asarray(shrunk - self.lr * self.mean / (1 - self.beta1**self.count) / (root + self.eps))
+
+
+#: Our names of the rules, and what makes an instance for one parameter.
+RULES: dict[str, Callable[..., Any]] = {"lion": Lion, "adabelief": AdaBelief, "adan": Adan, "adammini": AdamMini}

@@ -38,7 +38,7 @@ from .support import (
     gradients_of,
     interpret,
     option_sets,
-    reduces,
+    rounds_apart,
     rule_from,
     rule_named,
     same,
@@ -72,7 +72,7 @@ def test_bundled_targets_agree(rule: str, dtype: Float, both_targets: None) -> N
 
 def course(rule: str, dtype: Float) -> tuple[Snapshot, list[Snapshot], Callable[..., None]]:
     """Return where to start, gradients, and how to compare: hard numbers bit for bit, unless the rule adds them up."""
-    if reduces(rule_named(rule)):
+    if rounds_apart(rule_named(rule)):
         return tame(SHAPES, dtype, 1), [tame(SHAPES, dtype, seed) for seed in range(2, 10)], assert_near_path
     return start_of(SHAPES, dtype), gradients_of(SHAPES, dtype), assert_same_path
 
@@ -87,7 +87,7 @@ def test_bundled_targets_agree_when_large(
     gradients = [{"large": np.roll(start["large"], shift)} for shift in (1, 12345)]
     options = list(option_sets(rule_named(rule)))[-1]
     paths = [walk(load(rule, target), start, gradients, options) for target in ("numpy", "c")]
-    (assert_near_path if reduces(rule_named(rule)) else assert_same_path)(*paths)
+    (assert_near_path if rounds_apart(rule_named(rule)) else assert_same_path)(*paths)
 
 
 def test_bundled_mean_what_they_say(rule: str, target: str, dtype: Float) -> None:

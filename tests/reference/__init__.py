@@ -1,0 +1,1 @@
+"""The table of what each rule is compared with, the libraries' adapters, and the paths recorded from them."""
