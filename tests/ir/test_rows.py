@@ -49,7 +49,9 @@ def elements(arithmetic: Arithmetic, values: Any) -> Any:
     return [arithmetic.literal(float(value)) for value in values]
 
 
-@pytest.mark.parametrize("arithmetic", [Floats(), Digits(30), Arrays(np.float64), Arrays(np.float32)], ids=repr)
+@pytest.mark.parametrize(
+    "arithmetic", [Floats(), Digits(30), Arrays(np.float64), Arrays(np.float32)], ids=["floats", "digits", "f64", "f32"]
+)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("form", BY_HAND)
 def test_each_element_has_the_value_of_its_row(form: str, shape: Shape, arithmetic: Arithmetic) -> None:

@@ -130,7 +130,7 @@ COMMANDS = {
     "lor", "lnot", "infty", "lVert", "rVert", "lfloor", "rfloor", "max", "min", "exp", "log", "sin", "cos", "tanh",
     "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu",
     "xi", "pi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi",
-    "Sigma", "Phi", "Psi", "Omega",
+    "Sigma", "Phi", "Psi", "Omega", "bmod",
 }  # fmt: skip
 """Commands that LaTeX with amsmath, KaTeX and MathJax all have."""
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|.", re.DOTALL)
