@@ -1,4 +1,4 @@
-"""Finding the rules that other rules name: `from Adam`, `equals Adam`."""
+"""Finding the rules that other rules name: `from Adam`, `from flux/Momentum`, `equals Adam`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ LONGEST_CHAIN = 16
 MOST_FILES = 64
 """Files that one rule is made of."""
 
-_FROM = re.compile(r"\bfrom\s+(\w+)")
+_PATH = r"\w+(?:\s*[/÷]\s*\w+)*"
+_FROM = re.compile(rf"\bfrom\s+({_PATH})")
 _HEADER = re.compile(r"^rule\b[^=\n]*=(.*?)(?:^(?:hyper|claim|view)\b|\Z)", re.MULTILINE | re.DOTALL)
-_COMPONENT = re.compile(r"(?:^|\|>)\s*(\w+(?:\s*[/÷]\s*\w+)*)")
+_COMPONENT = re.compile(rf"(?:^|\|>)\s*({_PATH})")
 
 Given = Sequence[tuple[str, str]]
 """Names with the files that they stand for, whatever lies beside the file that asks."""
@@ -28,13 +29,13 @@ def find(name: str, asking: str, given: Given = (), component: bool = False) -> 
 
     `Adam` is `adam.opt`: beside the file that asks, else among the bundled rules and transforms, for a component of a
     chain the other way round. A file never means itself, so that a file `adam.opt` can hold a rule made from the
-    bundled Adam. `flux/adam` lies in a folder.
+    bundled Adam. `flux/Adam` lies in a folder, which is beside the file that asks or bundled.
 
     Raises OSError for a file that can't be read and ValueError for one that isn't UTF-8.
     """
     own = Path(asking)
     candidates = [Path(path) for known, path in given if known == name]
-    candidates += [own.parent / f"{name.lower()}.opt"] if own.is_file() else []
+    candidates += [own.parent / _file(name)] if own.is_file() else []
     bundle = [bundled.path(name.lower())]
     bundle = [bundled.path(f"{bundled.TRANSFORMS}{name.lower()}"), *bundle] if component else bundle
     for path in (*candidates, *(path for path in bundle if path is not None)):
@@ -45,16 +46,17 @@ def find(name: str, asking: str, given: Given = (), component: bool = False) -> 
 
 def is_itself(name: str, asking: str) -> bool:
     """Return whether a name is that of the file that asks, which doesn't count."""
-    return Path(asking).name == f"{name.lower()}.opt"
+    return Path(asking).name == _file(name) or bundled.name_of(asking) == name.lower()
 
 
-def names(asking: str) -> list[str]:
-    """Return the names of the rules that `find` finds, for suggestions."""
+def names(asking: str, folders: bool = False) -> list[str]:
+    """Return the names of the rules that `find` finds, for suggestions; with `folders` of those in folders."""
     own = Path(asking)
-    beside = [path for path in sorted(own.parent.glob("*.opt")) if not path.samefile(own)] if own.is_file() else []
-    transforms = [f"{bundled.TRANSFORMS}{name}" for name in bundled.transforms()]
-    inside = [*transforms, *(name for name in bundled.names() if "/" not in name)]
-    files = [*beside, *(bundled.folder() / f"{name}.opt" for name in inside)]
+    beside = sorted(own.parent.glob("*/*.opt" if folders else "*.opt")) if own.is_file() else []
+    transforms = [] if folders else [f"{bundled.TRANSFORMS}{name}" for name in bundled.transforms()]
+    inside = [*transforms, *(name for name in bundled.names() if ("/" in name) == folders)]
+    others = [path for path in beside if not path.samefile(own)]
+    files = [*others, *(bundled.folder() / f"{name}.opt" for name in inside)]
     found: dict[str, str] = {}
     for path in files:
         try:
@@ -62,8 +64,16 @@ def names(asking: str) -> list[str]:
         except (OSError, ValueError):
             continue  # nothing to suggest
         if header:
-            found.setdefault(path.stem, header[1] if header[1].lower() == path.stem else path.stem)
+            prefix = f"{path.parent.name}/" if folders else ""
+            title = header[1] if header[1].lower() == path.stem else path.stem
+            found.setdefault(f"{prefix}{path.stem}", f"{prefix}{title}")
     return list(found.values())
+
+
+def _file(name: str) -> str:
+    """Return the file that a name means: folders as they are written, the rule in lower case."""
+    folder, slash, stem = name.rpartition("/")
+    return f"{folder}{slash}{stem.lower()}.opt"
 
 
 def texts(source: SourceFile) -> list[str]:
@@ -72,7 +82,7 @@ def texts(source: SourceFile) -> list[str]:
     waiting = [source]
     while waiting and len(found) <= MOST_FILES:
         asking = waiting.pop()
-        named = [(name, False) for name in _FROM.findall(asking.text)]
+        named = [(_joined(name), False) for name in _FROM.findall(asking.text)]
         named += [(name, True) for name in _components(asking.text)]
         for name, component in dict.fromkeys(named):
             try:
@@ -82,6 +92,9 @@ def texts(source: SourceFile) -> list[str]:
             if base is not None and base.name not in found:
                 found[base.name] = base.text
                 waiting.append(base)
+        namesake = bundled.namesake(asking.name)
+        if namesake is not None and str(namesake) not in found:
+            found[str(namesake)] = namesake.read_text(encoding="utf-8")  # which it may have its family from
     return list(found.values())
 
 
@@ -89,4 +102,9 @@ def _components(text: str) -> list[str]:
     """Return the names of the components of a chain, and perhaps some more."""
     header = _HEADER.search(re.sub(r"#[^\n]*", "", text))
     names = _COMPONENT.findall(header[1]) if header else []
-    return [re.sub(r"\s*[/÷]\s*", "/", name) for name in names]
+    return [_joined(name) for name in names]
+
+
+def _joined(path: str) -> str:
+    """Return a path as the parser does, without blanks and with one sign between its names."""
+    return re.sub(r"\s*[/÷]\s*", "/", path)

@@ -20,6 +20,10 @@ TRANSFORMS = "transforms/"
 """Where the bundled gradient transforms are: parts of chains, which make no step of their own."""
 
 
+TRANSFORM = "transform"
+"""Their family."""
+
+
 def names() -> list[str]:
     """Return the names of the bundled rules, such as `adam` and `flux/adam`; those in folders come last."""
     return [name for name in files() if not name.startswith(TRANSFORMS)]
@@ -41,6 +45,13 @@ def name_of(file: str | Path) -> str | None:
     """Return the name of the bundled rule in a file, or None where the file is another."""
     own, root = Path(file).resolve(), folder().resolve()
     return own.relative_to(root).with_suffix("").as_posix() if own.is_file() and own.is_relative_to(root) else None
+
+
+def namesake(file: str | Path) -> Path | None:
+    """Return the file of the rule at the top that a bundled file in a folder is named after, or None."""
+    name = name_of(file) or ""
+    top = folder() / f"{name.rpartition('/')[2]}.opt"
+    return top if "/" in name and not name.startswith(TRANSFORMS) and top.is_file() else None
 
 
 def path(name: str) -> Path | None:

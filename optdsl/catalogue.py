@@ -16,13 +16,13 @@ from optdsl.source import SourceFile, read
 from optdsl.syntax.layout import SECTIONS, logical_lines
 from optdsl.syntax.names import spell
 
-FAMILIES = ("gradient descent", "Adam", "adaptive rates", "sign", "layer-wise", "schedule-free", "transform")
+FAMILIES = ("gradient descent", "Adam", "adaptive rates", "sign", "layer-wise", "schedule-free", bundled.TRANSFORM)
 """The families of the bundled rules, in the order they are shown."""
 
 FLOAT32 = 4
 """Bytes of a float32 number, the type of a state unless it has one of its own."""
 
-_HEADER = re.compile(r"rule\s+(\w+)\s*\([^)]*\)\s*(?:from\s+(\w+)|=\s*([^\"]*))?")
+_HEADER = re.compile(r"rule\s+(\w+)\s*\([^)]*\)\s*(?:from\s+([\w/]+)|=\s*([^\"]*))?")
 _STRING = re.compile(r'"([^"\n]*)"')
 _STATE = re.compile(r'(\w+)(?:\s*:\s*(\w+))?\s*=\s*(?:(?!\bwhen\b)[^"])*(?:\bwhen\b\s*([^"]*))?')
 _HYPER = re.compile(r"(\w+)\s*=\s*(\S+)")
@@ -61,7 +61,7 @@ class Entry:
         name: Its file, such as `adam` or `flux/adam`.
         title: Its class.
         doc: Its first line of documentation.
-        family: Its family, its base's where it has none of its own.
+        family: Its family; where it names none, that of the rule at the top with its name, else its base's.
         cites: Its citations, its own before those of its base.
         parts: The bundled rules it is made from: its base, or what it is a chain of.
         chained: Whether it is a chain.
@@ -183,7 +183,8 @@ def dialects(entry: Entry, among: Mapping[str, Entry]) -> list[str]:
 def _read(name: str, names: list[str]) -> Entry:
     """Return what a file says itself, without what it takes over."""
     source = read(bundled.folder() / f"{name}.opt")
-    title, doc, family, section = name, "", "", ""
+    title, doc, section = name, "", ""
+    family = bundled.TRANSFORM if name.startswith(bundled.TRANSFORMS) else ""
     cites: list[tuple[str, ...]] = []
     parts: list[str] = []
     chained = False
@@ -242,13 +243,20 @@ def _complete(name: str, own: Mapping[str, Entry], done: dict[str, Entry]) -> En
     states = {state.name: state for part in parts for state in part.states} if not entry.chained else {}
     states |= {state.name: state for state in entry.states}
     kept = tuple(states.values()) if not entry.chained else tuple(state for part in parts for state in part.states)
-    families = [part.family for part in parts if not (entry.chained and part.transform)]
     done[name] = replace(
         entry,
         doc=entry.doc or (f"{entry.title}, made from {parts[0].title}." if parts else ""),
-        family=entry.family or next(iter(families), ""),
+        family=_family(name, own),
         cites=tuple(dict.fromkeys([*entry.cites, *(cite for part in parts for cite in part.cites)])),
         states=kept,
         hypers={key: value for part in parts for key, value in part.hypers.items()} | dict(entry.hypers),
     )
     return done[name]
+
+
+def _family(name: str, own: Mapping[str, Entry], seen: tuple[str, ...] = ()) -> str:
+    """Return the family of an entry, as the compiler finds it; `seen` has the names that led to it."""
+    entry, seen = own[name], (*seen, name)
+    parts = [part for part in entry.parts if part in own and not (entry.chained and own[part].transform)]
+    ways = [way for way in (entry.stem, *parts) if way in own and way not in seen]
+    return entry.family or next((found for way in ways if (found := _family(way, own, seen))), "")

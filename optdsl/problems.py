@@ -84,8 +84,11 @@ class UnknownBase(Problem):
     def label(self) -> str:
         if self.why:
             return ""
-        beside = "this file doesn't count" if self.itself else f"no file {self.name.lower()}.opt beside this one"
-        return f"{beside}, and no bundled rule of that name"
+        if self.itself:
+            return "this file doesn't count, and no bundled rule of that name"
+        folder, _, stem = self.name.rpartition("/")
+        where = f"in a folder {folder} beside this file" if folder else "beside this one"
+        return f"no file {stem.lower()}.opt {where}, and no bundled rule of that name"
 
     @property
     def help(self) -> str:

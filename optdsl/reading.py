@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from optdsl import bases
+from optdsl import bases, bundled
 from optdsl.diagnostics import Problem, closest
 from optdsl.problems import CyclicDefinition, TooComplex, UnknownBase
 from optdsl.resolve import resolve
 from optdsl.resolve.chain import joined
 from optdsl.resolve.inherit import inherit
-from optdsl.source import SourceFile
+from optdsl.source import SourceFile, Span
+from optdsl.source import read as read_file
 from optdsl.syntax import ast
 from optdsl.syntax.parser import MOST_LINES, parse
 
@@ -35,16 +36,20 @@ def other(name: ast.Name, source: SourceFile, component: bool = False) -> Source
         return UnknownBase(span=name.span, name=name.text, why=getattr(error, "strerror", None) or str(error))
     if found is None:
         itself = bases.is_itself(name.text, asking)
-        near = None if itself else closest(name.text, bases.names(asking))
+        near = None if itself else closest(name.text, bases.names(asking, "/" in name.text))
         return UnknownBase(span=name.span, name=name.text, suggestion=near, itself=itself)
     return found
 
 
 class _Reader:
-    """Puts rules together, file by file. `source` grows by the text of each."""
+    """Puts rules together, file by file. `source` grows by the text of each.
 
-    def __init__(self, source: SourceFile) -> None:
+    `family_of` has the files whose family is being looked for.
+    """
+
+    def __init__(self, source: SourceFile, family_of: tuple[str, ...] = ()) -> None:
         self.source = source
+        self.family_of = family_of
         self.problems: list[Problem] = []
         self.known: dict[str, ast.Rule] = {}
 
@@ -60,6 +65,7 @@ class _Reader:
             return replace(tree, header=None)
         name = self.source.later[number - 1][1] if number else self.source.name
         asking = [*asking, (name, header.name.text)]
+        tree = replace(tree, family=tree.family or self._family(name))
         if header.base is not None:
             base = self._part(header.base, asking)
             if base.header is None:
@@ -77,6 +83,15 @@ class _Reader:
             tree, wrong = joined(tree, parts)
             self.problems += wrong
         return tree
+
+    def _family(self, name: str) -> ast.Family | None:
+        """Return the family of a bundled file that names none: transforms have theirs, others their namesake's."""
+        if (bundled.name_of(name) or "").startswith(bundled.TRANSFORMS):
+            return ast.Family(bundled.TRANSFORM, Span(0, 0))
+        namesake = bundled.namesake(name)
+        if namesake is None or name in self.family_of:
+            return None
+        return _Reader(read_file(namesake), (*self.family_of, name)).whole(0, []).family
 
     def _component(self, name: ast.Name, asking: list[tuple[str, str]]) -> ast.Rule:
         """Return the tree of a component. What is wrong in it is said in its own words, before names are changed."""

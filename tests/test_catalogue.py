@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 
+import optdsl
 from optdsl import bundled, pipeline
 from optdsl.catalogue import FAMILIES, Entry, StateBytes, dialects, entries, find
 from optdsl.ir.claims import Equals
@@ -55,6 +57,58 @@ def test_an_entry_says_what_the_compiler_says(name: str) -> None:
 
 def test_every_bundled_rule_has_one_of_the_families() -> None:
     assert {name: one.family for name, one in known().items() if one.family not in FAMILIES} == {}
+
+
+@pytest.fixture
+def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in place of the bundled rules."""
+    monkeypatch.setattr(bundled, "folder", lambda: tmp_path)
+    return tmp_path
+
+
+def families(rules: Path, files: dict[str, str]) -> dict[str, str]:
+    """Return the family of each bundled rule, `files` being all there is, as both find it."""
+    for name, text in files.items():
+        (rules / name).parent.mkdir(exist_ok=True)
+        (rules / f"{name}.opt").write_text(f"rule {text}\n", encoding="utf-8")
+    found = {name: one.family for name, one in entries().items()}
+    for name in files:
+        rule = pipeline.analyse(read(rules / f"{name}.opt")).rule
+        assert rule is None or rule.family == found[name], name
+    return found
+
+
+def test_a_form_of_a_rule_has_its_family_unless_it_names_one(rules: Path) -> None:
+    step, kept = "update\n  x' = x - g", "update\n  g' = g"
+    assert families(
+        rules,
+        {
+            "a": f'A(x, g)\nfamily "F"\n{step}',
+            "b": "B(x, g) from A",
+            "lib/a": f"A(x, g)\n{step}",
+            "lib/b": f"B(x, g)\n{step}",
+            "lib/c": "C(x, g) from A",
+            "lib/d": f"D(x, g)\n{step}",
+            "other/a": f'A(x, g)\nfamily "G"\n{step}',
+            "other/b": "B(x, g) from other/A",
+            "transforms/a": f"A(x, g)\n{kept}",
+        },
+    ) == {
+        "a": "F", "b": "F", "lib/a": "F", "lib/b": "F", "lib/c": "F", "lib/d": "", "other/a": "G", "other/b": "F",
+        "transforms/a": "transform",
+    }  # fmt: skip
+
+
+def test_a_family_is_looked_for_once(rules: Path) -> None:
+    step = "update\n  x' = x - g"
+    assert families(rules, {"a": "A(x, g) from lib/A", "lib/a": f"A(x, g)\n{step}"}) == {"a": "", "lib/a": ""}
+
+
+def test_the_compiled_rule_knows_that_its_namesake_has_another_family(rules: Path) -> None:
+    for family in ("F", "G"):
+        step = "update\n  x' = x - g"
+        families(rules, {"a": f'A(x, g)\nfamily "{family}"\n{step}', "lib/a": f"A(x, g)\n{step}"})
+        assert optdsl.load("lib/a", target="numpy").rule.family == family
 
 
 def test_reading_the_rules_loads_neither_compiler_nor_numpy() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import optdsl
-from optdsl import pipeline
+from optdsl import bases, bundled, pipeline
 from optdsl.ir.arithmetic import Floats
 from optdsl.ir.evaluate import defaults, initial_states, step
 from optdsl.ir.nodes import Rule
@@ -118,6 +118,50 @@ def test_a_file_can_be_made_from_the_bundled_rule_of_its_name(tmp_path: Path) ->
     rule = rule_in(tmp_path, "adam.opt", "rule Adam(x, g) from Adam\nhyper\n  lr = 1\n")
     assert "amsgrad" in defaults(rule)
     assert defaults(rule)["lr"] == 1
+
+
+@pytest.mark.parametrize("path", ["flux/Momentum", "flux / Momentum", "flux÷Momentum", "flux/MOMENTUM"])
+def test_a_base_in_a_folder_is_the_one_beside_or_the_bundled_one(tmp_path: Path, path: str) -> None:
+    text = f"rule Mine(x, g) from {path}\n"
+    assert defaults(rule_in(tmp_path, "mine.opt", text)) == {"eta": 0.01, "rho": 0.9}
+    bundled_text = (bundled.folder() / "flux" / "momentum.opt").read_text(encoding="utf-8")
+    assert bases.texts(SourceFile(str(tmp_path / "mine.opt"), text))[0] == bundled_text
+    (tmp_path / "flux").mkdir()
+    (tmp_path / "flux" / "momentum.opt").write_text("rule M(x, g)\nhyper\n  k = 2\nupdate\n  x' = x - k*g\n")
+    assert defaults(rule_in(tmp_path, "mine.opt", text)) == {"k": 2}
+    assert bases.texts(SourceFile(str(tmp_path / "mine.opt"), text)) == [
+        "rule M(x, g)\nhyper\n  k = 2\nupdate\n  x' = x - k*g\n"
+    ]
+
+
+def test_a_folder_keeps_its_capitals(tmp_path: Path) -> None:
+    (tmp_path / "Ours").mkdir()
+    (tmp_path / "Ours" / "plain.opt").write_text("rule Plain(x, g)\nupdate\n  x' = x - g\n", encoding="utf-8")
+    assert course(rule_in(tmp_path, "mine.opt", "rule Mine(x, g) from Ours/Plain\n"), [0.25]) == [0.75]
+
+
+def test_rules_in_folders_can_go_in_a_circle(folder: Path) -> None:
+    (folder / "ours").mkdir()
+    (folder / "ours" / "derived.opt").write_text("rule Other(x, g) from ours/Third\n", encoding="utf-8")
+    assert findings(folder, "rule D(x, g) from ours/Derived\n") == [("unknown-base", "derived.opt", 1)]
+    (folder / "ours" / "ours").mkdir()
+    (folder / "ours" / "ours" / "third.opt").write_text("rule Third(x, g) from Derived\n", encoding="utf-8")
+    (folder / "ours" / "ours" / "derived.opt").write_text("rule Derived(x, g) from Third\n", encoding="utf-8")
+    assert findings(folder, "rule D(x, g) from ours/Derived\n") == [("cyclic-definition", "derived.opt", 1)]
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [("flux/Momentun", "flux/Momentum"), ("fulx/descent", "flux/Descent"), ("ours/Plian", "ours/Plain"), ("q/w", None)],
+)
+def test_a_base_in_a_folder_that_is_misspelt(folder: Path, path: str, meant: str | None) -> None:
+    (folder / "ours").mkdir()
+    (folder / "ours" / "plain.opt").write_text("rule Plain(x, g)\nupdate\n  x' = x - g\n", encoding="utf-8")
+    (folder / "derived.opt").write_text(f"rule D(x, g) from {path}\n", encoding="utf-8")
+    source = SourceFile(str(folder / "derived.opt"), f"rule D(x, g) from {path}\n")
+    (problem,) = pipeline.analyse(source).problems
+    assert problem.slug == "unknown-base"
+    assert problem.help == (f"did you mean `{meant}`?" if meant else "`optdsl list` shows the bundled rules")
 
 
 def test_a_changed_base_is_compiled_anew(folder: Path) -> None:

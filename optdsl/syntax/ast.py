@@ -103,7 +103,10 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`rule NAME(parameter, gradient) [from BASE]`, or `= COMPONENT |> COMPONENT` in place of a base."""
+    """`rule NAME(parameter, gradient) [from BASE]`, or `= COMPONENT |> COMPONENT` in place of a base.
+
+    `base` may have folders in front, as a component may: `flux/Momentum`.
+    """
 
     name: Name
     parameter: Name

@@ -155,10 +155,12 @@ class Builder(Transformer[Token, Any]):
         return tuple(child for child in children if isinstance(child, ast.Component))
 
     def component(self, children: list[Any]) -> ast.Component:
-        names = [child for child in children if isinstance(child, ast.Name)]
         given = tuple(child for child in children if isinstance(child, ast.Given))
-        path = ast.Name("/".join(name.text for name in names), Span(names[0].span.start, names[-1].span.end))
-        return ast.Component(path, given, _cover(children))
+        return ast.Component(children[0], given, _cover(children))
+
+    def path(self, children: list[Any]) -> ast.Name:
+        names = [child.text for child in children if isinstance(child, ast.Name)]
+        return ast.Name("/".join(names), _cover(children))
 
     def given(self, children: list[Any]) -> ast.Given:
         return ast.Given(children[0], children[2], _cover(children))

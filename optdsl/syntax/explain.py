@@ -18,7 +18,7 @@ from optdsl.syntax.errors import (
     expected_words,
     without_operators,
 )
-from optdsl.syntax.explain_claims import FOLDERS, end_of_claim, explain_claim
+from optdsl.syntax.explain_claims import end_of_claim, explain_claim
 from optdsl.syntax.names import KEYWORDS
 
 
@@ -118,7 +118,7 @@ def _advice(start: str, token: Token, accepted: set[str]) -> tuple[str, str | No
     if text not in KEYWORDS and text.lower() in {word.lower() for word in accepted} & KEYWORDS:
         return f"write `{text.lower()}`", text.lower()
     if token.type == "DIVIDE" and start == "rule_line":
-        return FOLDERS, None
+        return "a rule's own name has no folder; that of the rule it is made from may: `from flux/Momentum`", None
     if token.type == "COMMA" and start == "hyper_line" and "RPAR" in accepted:
         return "several hyperparameters are one tuple by an alias: `alias betas = (beta1, beta2)`", None
     if token.type in ("NUMBER", "INF", "INFINITY") and "COMMA" in accepted and "TIMES" in accepted:

@@ -19,7 +19,7 @@ EXAMPLES = {
 }
 """The four kinds of claims."""
 
-FOLDERS = "a rule is named without its folder: it is the file beside this one, else the bundled rule"
+_FOLDERS = "a claim names a rule without its folder: it is the file beside this one, else the bundled rule"
 _VALUES = "`when` gives values, such as `when lr = 0 and momentum = 0.9`"
 _JOINED = "values are joined by `and`, such as `when lr = 0 and momentum = 0.9`"
 _BOUNDS = "bounds of names are written `for c > 0`"
@@ -71,7 +71,7 @@ def _advice(token: Token, accepted: set[str], kind: str, before: str) -> tuple[s
     """Return how to mend an unexpected token, and what to write for it if that is all."""
     text, what = str(token), token.type
     if what == "DIVIDE" and kind == "equals" and len(before.split()) == 2:
-        return FOLDERS, None
+        return _FOLDERS, None
     if accepted == {"ARROW"} and what in ("EQUALS", "COMPARISON"):
         return "a change is written with `->`, such as `g -> c*g`", "->"
     if accepted == {"COMPARISON"} and what in ("EQUALS", "ARROW"):

@@ -115,10 +115,10 @@ def _roots(pieces: list[Piece]) -> list[Piece]:
 def _greek(pieces: list[Piece]) -> list[Piece]:
     """Write names in Greek letters and with subscripts, but not those of rules and of types."""
     result, before = [], ""
-    chain = pieces[0].kind == "RULE" and find(pieces, "EQUALS")
+    header = pieces[0].kind == "RULE"
     for index, piece in enumerate(pieces):
         named = before in ("RULE", "FROM", "EQUALS_CLAIM", "COLON", "PIPE")
-        named = named or (before in ("EQUALS", "DIVIDE") and 0 < chain < index and _depth(pieces[:index]) == 0)
+        named = named or (header and before in ("EQUALS", "DIVIDE") and _depth(pieces[:index]) == 0)
         shown = unicode_name(piece.text) if piece.kind == "NAME" and not named else piece.text
         result.append(piece if shown == piece.text else Piece("NAME", shown, piece.line))
         before = piece.kind

@@ -98,7 +98,8 @@ class Surface:
     def header(self) -> str:
         """Return the line of `rule` and what stands below it."""
         line = ["rule", "Rule", "(", self.name(), ",", self.name(), ")"]
-        line += ["from", "Adam"] if self.seldom() else self.components() if self.seldom() else []
+        base = ["from", *(["flux", "/"] if self.seldom() else []), "Adam"]
+        line += base if self.seldom() else self.components() if self.seldom() else []
         below = [["cite", self.doc(), self.doc()], [self.doc()], ["cite", self.doc()], ["family", '"Adam"']]
         chosen = self.chance.sample(below, self.chance.choice((0, 1, 2, 3)))
         return self.line(line + self.documented(), "") + "".join(self.gap() + self.line(each) for each in chosen)

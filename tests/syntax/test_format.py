@@ -162,6 +162,8 @@ def test_a_name_in_signs_spells_the_name() -> None:
 def test_the_names_of_rules_and_types_stay() -> None:
     text = "rule Delta(x, g) from Phi\n\nstate\n  m: f32 = 0\n\nupdate\n  m' = g\n\nclaim\n  equals Psi\n"
     assert fmt(text, unicode=True) == text.replace("'", "′")
+    assert fmt("rule Delta(x, g) from  phi / Psi\n") == "rule Delta(x, g) from phi/Psi\n"
+    assert fmt("rule Delta(x, g) from phi÷Psi\n", unicode=True) == "rule Delta(x, g) from phi/Psi\n"
 
 
 def test_a_name_that_spells_a_keyword_stays() -> None:

@@ -71,7 +71,7 @@ def test_code_does_not_follow_the_hash_seed() -> None:
         )
         for seed in ("0", "1", "2")
     ]  # fmt: skip
-    said = {process.communicate(timeout=120)[0] for process in started}
+    said = {process.communicate(timeout=600)[0] for process in started}
     assert all(process.returncode == 0 for process in started)
     assert len(said) == 1
     assert re.fullmatch(r"[0-9a-f]{64}\n", said.pop())
@@ -82,7 +82,7 @@ def test_code_does_not_follow_the_folder(rule: str) -> None:
     path = bundled.path(rule)
     assert path is not None
     text = path.read_text(encoding="utf-8")
-    if "from " in text.split("\n", 1)[0]:
+    if "/" in rule and re.search(r"^rule\b.*\bfrom ", text, re.MULTILINE):
         pytest.skip("a rule made from another needs it beside itself")
     for kind in targets.BUNDLED:
         near, far = (compile_source(SourceFile(place, text), kind, "rule") for place in ("a.opt", "/far/away/a.opt"))

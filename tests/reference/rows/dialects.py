@@ -18,6 +18,11 @@ def _named(library: str, name: str, theirs: str, lr: float, *options: dict[str, 
     return [Row(f"{library}/{name}", library, theirs, lr, given, given, lr_name=rate, note=note) for given in options]
 
 
+def _same(library: str, theirs: str, lr: float, *options: dict[str, Any]) -> list[Row]:
+    """Rows beside a library whose class is ours, name, hyperparameters and defaults."""
+    return [Row(f"{library}/{theirs.lower()}", library, theirs, lr, given, given) for given in options]
+
+
 def _lamb(*options: dict[str, Any]) -> list[Row]:
     """Rows beside timm's Lamb without its clipping of all gradients together, which is no part of the rule."""
     return [Row("timm/lamb", "timm", "Lamb", 1e-2, given | {"max_grad_norm": None}, given) for given in options]
@@ -112,6 +117,31 @@ ROWS = [
     *_lamb({}, {"weight_decay": 0.0}, {"weight_decay": 0.3, "trust_clip": True, "grad_averaging": False}),
     *_lamb({"weight_decay": 0.0, "always_adapt": True, "bias_correction": False}),
     *_lamb({"weight_decay": 0.3, "decoupled_decay": True, "eps": 0.1}),
+    *_named("optax", "sgd", "sgd", 1e-2, {}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True}),
+    *_named("optax", "lion", "lion", 1e-2, {}, {"b1": 0.5, "b2": 0.8, "weight_decay": 0.3}),
+    *_named("optax", "sign_sgd", "sign_sgd", 1e-2, {}),
+    *_named("optax", "signum", "signum", 1e-2, {}, {"beta": 0.5}),
+    *_named("optax", "yogi", "yogi", 1e-2, {}, {"b1": 0.5, "b2": 0.8, "eps": 0.1}),
+    *_named("optax", "adabelief", "adabelief", 1e-2, {}, {"b1": 0.5, "b2": 0.8, "eps_root": 1e-3, "nesterov": True}),
+    *_named("optax", "lamb", "lamb", 1e-2, {}, {"b1": 0.5, "weight_decay": 0.3, "eps_root": 1e-3}),
+    *_same("torch", "SGD", 1e-2, {}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    *_same("torch", "AdamW", 1e-2, {}, {"betas": (0.5, 0.8), "amsgrad": True}),
+    *_same("torch", "Adamax", 1e-2, {}, {"betas": (0.5, 0.8), "eps": 0.1}),
+    *_same("torch", "NAdam", 1e-2, {}, {"betas": (0.5, 0.8), "weight_decay": 0.1}),
+    *_same("torch", "RAdam", 1e-2, {}, {"betas": (0.5, 0.8), "weight_decay": 0.1}),
+    *_same("torch", "RMSprop", 1e-2, {}, {"momentum": 0.9, "centered": True, "eps": 1e-3}),
+    *_same("torch", "Adagrad", 1e-2, {}, {"lr_decay": 0.1, "initial_accumulator_value": 0.5}),
+    *_same("torch", "Adadelta", 1.0, {}, {"rho": 0.5, "eps": 1e-3}),
+    *_same("torch", "ASGD", 1e-2, {}, {"lambd": 0.1, "alpha": 0.5, "t0": 20.0}),
+    *_same("torch", "Rprop", 1e-2, {}, {"etas": (0.3, 1.5), "step_sizes": (1e-3, 0.1)}),
+    *_same("timm", "Lion", 1e-2, {}, {"betas": (0.5, 0.8), "weight_decay": 0.3}),
+    *_same("timm", "MADGRAD", 1e-2, {}, {"momentum": 0.5, "eps": 1e-3}),
+    *_same("timm", "Adopt", 1e-2, {}, {"betas": (0.5, 0.8), "eps": 1e-2}),
+    *_same("timm", "LaProp", 1e-2, {}, {"betas": (0.5, 0.8), "weight_decay": 0.3}),
+    *_same("timm", "AdamP", 1e-2, {}, {"weight_decay": 0.1, "delta": 0.8, "nesterov": True}),
+    *_same("timm", "SGDW", 1e-2, {}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    *_same("timm", "NAdamW", 1e-2, {}, {"betas": (0.5, 0.8), "weight_decay": 0.3}),
+    *_same("timm", "NvNovoGrad", 1e-2, {}, {"betas": (0.5, 0.8), "weight_decay": 0.1}),
     # Where a library means what the rule at the top does, names and defaults apart.
     Row("sgd", "optax", "sgd", 1e-2),
     Row("sgd", "optax", "sgd", 1e-2, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.9, "nesterov": True}),
