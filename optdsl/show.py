@@ -111,7 +111,7 @@ def _cost(rule: Rule, exact: bool, bandwidth: float) -> list[str]:
     for kernel, original in zip(program.kernels, pipeline.as_written(rule), strict=True):
         after, before = kernel_counts(kernel), kernel_counts(original)
         sizes = [moved_bytes(kernel, width) for width in PARAMETERS.values()]
-        row = [", ".join(state.name for state in kernel.present) or "no state"]
+        row = [_present(kernel)]
         row += [f"{a} ({b})" for a, b in zip(after, before, strict=True)]
         row += [str(len(kernel.phases)), *map(str, sizes), *(_milliseconds(size, bandwidth) for size in sizes)]
         rows.append(row)
@@ -125,6 +125,12 @@ def _cost(rule: Rule, exact: bool, bandwidth: float) -> list[str]:
     told += f"{_milliseconds(moved, bandwidth)} ms per million parameters at {bandwidth:g} GB/s"
     title = f"a step, in element operations, where memory moves {bandwidth:g} GB/s (--bandwidth):"
     return [title, *_table(rows, right=range(1, 8)), "", told]
+
+
+def _present(kernel: Kernel) -> str:
+    """Return which states a kernel has, by name where that is short."""
+    names = ", ".join(state.name for state in kernel.present) or "no state"
+    return names if len(names) <= 24 else f"{len(kernel.present)} states"
 
 
 def _milliseconds(moved: int, bandwidth: float) -> str:

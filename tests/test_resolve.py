@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from optdsl import bundled
+from optdsl import bundled, pipeline
 from optdsl.functions import FUNCTIONS, SIZE, STEP_NUMBER
 from optdsl.ir import nodes as ir
 from optdsl.ir.arithmetic import Floats
 from optdsl.ir.evaluate import constant, defaults, initial_states, step
 from optdsl.ir.nodes import Kind, Op, Rate, Role, Rule
 from optdsl.pipeline import analyse
-from optdsl.source import SourceFile
+from optdsl.source import SourceFile, read
 
 HYPER = "hyper\n  lr = 0.1 in [0, inf)\n  momentum = 0.9 in [0, inf)\n  flag = false\n"
 
@@ -359,7 +359,7 @@ def test_a_line_that_cannot_be_read_has_no_follow_ups() -> None:
 def test_the_bundled_rules_resolve(name: str) -> None:
     path = bundled.path(name)
     assert isinstance(path, Path)
-    rule = rule_of(path.read_text(encoding="utf-8"))
+    rule = pipeline.rule_of(read(path))
     assert rule.doc
     assert rule.cites
     assert all(hyper.doc for hyper in rule.hypers)

@@ -90,7 +90,8 @@ class Terms(Lists):
             case Op.NEG | Op.ABS:
                 return sizes[0]
             case Op.MUL:
-                return max(sizes[0] * sizes[1], self.least if values[0] * values[1] != 0 else 0)
+                grown = self._times(sizes[0], sizes[1])
+                return max(grown, self.least if values[0] * values[1] != 0 else 0)
             case Op.DIV:
                 grown = self._times(sizes[0], self._over(1, values[1]))
                 grown += self._times(sizes[1], self._over(result, values[1]))
@@ -106,7 +107,8 @@ class Terms(Lists):
         return abs(result)
 
     def _times(self, size: Any, slope: Any) -> Any:
-        return size * slope if size != 0 else size
+        """Return a product; what is exactly 0 stays so beside what may be anything."""
+        return size * slope if size != 0 and slope != 0 else self.digits.context.mpf(0)
 
     def _log(self, value: Any) -> Any:
         return self.digits.context.log(abs(value)) if value != 0 else self.digits.context.mpf(0)

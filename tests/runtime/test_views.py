@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 import optdsl
-from optdsl.loading import loads
+from optdsl.loading import load, loads
 
 Array = npt.NDArray[Any]
 
@@ -334,16 +334,37 @@ def test_which_view_is_meant(averaged: Any) -> None:
 
 
 def test_a_rule_without_views() -> None:
+    """Every rule has a view of the average that the option `ema` keeps, but only where it is kept."""
     optimizer: Any = optdsl.optimizers.Adam([np.zeros(1)])
-    assert optimizer.rule.views == ()
+    assert [view.name for view in optimizer.rule.views] == ["ema"]
     for ask in (optimizer.eval, optimizer.view, lambda: optimizer.eval("eval")):
-        with pytest.raises(ValueError, match="the rule Adam has no view: its parameters are read as they are"):
+        with pytest.raises(ValueError, match="the rule Adam has no view with these options; there is 'ema' where ema "):
             ask()
+    with pytest.raises(ValueError, match="there is the view 'ema' of Adam only where ema != 0"):
+        optimizer.view("ema")
     assert optimizer.train() is optimizer
+    own = "rule R(x, g)\nhyper\n  average = 1\nupdate\n  x' = x - average*g\n"
+    bare: Any = loads(own, "numpy")([np.zeros(1)])
+    with pytest.raises(ValueError, match="the rule R has no view: its parameters are read as they are"):
+        bare.view()
+
+
+def test_a_group_without_an_average_is_its_own_view(target: str) -> None:
+    a, b = np.zeros(2), np.zeros(3)
+    optimizer: Any = load("sgd", target)([{"params": {"a": a}, "ema": 0.5}, {"params": {"b": b}}], lr=1.0)
+    for _ in range(2):
+        optimizer.step({"a": np.ones(2), "b": np.ones(3)})
+    shown = optimizer.view()
+    assert (shown["a"].tolist(), shown["b"].tolist()) == ([-1.25, -1.25], [-2.0, -2.0, -2.0])
+    optimizer.eval()
+    assert (a.tolist(), b.tolist()) == ([-1.25, -1.25], [-2.0, -2.0, -2.0])
+    optimizer.train()
+    assert (a.tolist(), b.tolist()) == ([-2.0, -2.0], [-2.0, -2.0, -2.0])
 
 
 def test_what_a_rule_says_of_its_views(averaged: Any) -> None:
-    mean, back = averaged.rule.views
+    mean, back, ema = averaged.rule.views
+    assert (ema.name, ema.text, ema.condition) == ("ema", "ema = average", "ema != 0")
     assert (mean.name, mean.text, mean.doc) == ("middle", "middle = total/t", "mean of all points")
     assert back.doc == ""
     assert "Views:\n    middle: mean of all points. middle = total/t\n" in averaged.__doc__
