@@ -17,6 +17,10 @@ from collections.abc import Callable
 import numpy as np
 
 
+REST = 0.01
+"""Seconds before each step, after which idle threads of the other library have stopped to spin."""
+
+
 def ours(start: np.ndarray, gradient: np.ndarray, target: str) -> Callable[[], float]:
     """Return a function that makes one step of ours and says how long it took."""
     from optdsl.loading import load
@@ -75,6 +79,7 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in steps}
     for round_ in range(arguments.rounds + 3):
         for name, step in steps.items():
+            time.sleep(REST)
             seconds = step()
             if round_ >= 3:  # the first ones bring states and threads into being
                 times[name].append(seconds)

@@ -51,7 +51,7 @@ from optdsl import bundled
 from optdsl.pipeline import compile_source
 from optdsl.source import SourceFile
 digest = hashlib.sha256()
-texts = [(str(bundled.path(name)), bundled.path(name).read_text(encoding="utf-8")) for name in bundled.names()]
+texts = [(str(bundled.path(name)), bundled.path(name).read_text(encoding="utf-8")) for name in bundled.names()[::5]]
 texts += [(path.name, path.read_text(encoding="utf-8")) for path in sorted(Path("tests/samples").glob("*.opt"))]
 for name, text in texts:
     for target in ("numpy", "c"):
