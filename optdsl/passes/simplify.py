@@ -99,6 +99,12 @@ class _Product:
     def inverse(self) -> _Product:
         return _Product(self.scalar_divisors, self.scalars, self.divisors, self.elements)
 
+    def packed(self) -> _Product:
+        """Return the product with its element part as one factor: nothing is multiplied with it before it is divided."""
+        if not self.divisors:
+            return self
+        return replace(self, elements=(replace(self, scalars=(), scalar_divisors=()).build(),), divisors=())
+
     def coefficient(self) -> Expr:
         """Return the scalar part as one expression."""
         parts = self.scalars + self.scalar_divisors
@@ -134,12 +140,23 @@ def _product(expr: Expr) -> _Product:
     """Take a product apart. A square of an element factor stays whole, so that it is still shared."""
     match expr:
         case Apply(Op.MUL, (left, right)) if left != right or ir.rate(expr) is not Rate.ELEMENT:
-            return _product(left).times(_product(right))
+            return _apart(_product(left), _product(right))
         case Apply(Op.DIV, (left, right)):
-            return _product(left).times(_product(right).inverse())
+            over, under = _product(left), _product(right)
+            return over.times((under.packed() if over.elements else under).inverse())
         case Apply(Op.NEG, (inner,)) if ir.rate(expr) is Rate.ELEMENT:
             return _Product(scalars=(MINUS_ONE,)).times(_product(inner))
     return _Product(elements=(expr,)) if ir.rate(expr) is Rate.ELEMENT else _Product(scalars=(expr,))
+
+
+def _apart(left: _Product, right: _Product) -> _Product:
+    """Return a product of products. Elements of one side aren't multiplied by those of the other before a division.
+
+    Their product may overflow where the quotient doesn't.
+    """
+    if (right.divisors and left.elements + left.divisors) or (left.divisors and right.elements):
+        left, right = left.packed(), right.packed()
+    return left.times(right)
 
 
 def _gather(expr: Expr, positive: Positive) -> Iterator[Expr]:

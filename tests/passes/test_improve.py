@@ -196,6 +196,19 @@ def test_what_a_decision_hangs_on_is_kept() -> None:
     assert kernels(folded).kernels == as_written(folded)
 
 
+QUOTIENTS = {
+    "times": ("(g/(abs(v) + 1))/t*(x/c)", "c0*(g/(abs(v) + 1))*x"),
+    "of-quotients": ("lr*(g/(abs(v) + 1)/k*(x/(abs(g) + 1)))", "c0*(g/(abs(v) + 1))*(x/(abs(g) + 1))"),
+}
+
+
+@pytest.mark.parametrize("name", QUOTIENTS)
+def test_elements_are_divided_before_others_are_multiplied(name: str) -> None:
+    """Where the author has it so: a product of two large ones overflows, and the quotient of one doesn't."""
+    written, simplified = QUOTIENTS[name]
+    assert value(kernels(rule("v' = v", f"x' = {written}")).kernels[0], "x") == simplified
+
+
 DIVIDED = {
     "denominator": ("v' = v + (lr*(k*x) - g)", "x' = g/v'", False),
     "behind-another": ("v' = v + lr*(k*x)", "e = v' - g", "x' = e + x/e", False),
