@@ -15,7 +15,7 @@ class Difference:
     library: str
     what: str
     known: str
-    """The thread it is known by; empty where none was found, and it was measured or read here."""
+    """The thread it is known by; empty where none was found, and it was measured or read in the source."""
     here: str
     """What the rules here do."""
 
@@ -92,7 +92,7 @@ DIFFERENCES = (
     ),
     Difference(
         "DeepSpeed",
-        "`Lion` on the CPU takes the sign of an exact zero for 1 or -1.",
+        "`Lion` on the CPU takes the sign of an exact zero for 1 or -1: copysign in its source, which was not run.",
         "",
         "sign(0) = 0.",
     ),

@@ -75,7 +75,7 @@ def _differences() -> Iterator[str]:
     yield "| library | difference | here | known by |"
     yield "| --- | --- | --- | --- |"
     for one in DIFFERENCES:
-        known = f"[{_short(one.known)}]({one.known})" if one.known else "found here"
+        known = f"[{_short(one.known)}]({one.known})" if one.known else "found by comparing or reading"
         yield f"| {one.library} | {one.what} | {one.here} | {known} |"
 
 
