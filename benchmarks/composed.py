@@ -16,7 +16,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-
 REST = 0.01
 """Seconds before each step, after which idle threads of the other library have stopped to spin."""
 
