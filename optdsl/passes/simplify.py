@@ -100,7 +100,7 @@ class _Product:
         return _Product(self.scalar_divisors, self.scalars, self.divisors, self.elements)
 
     def packed(self) -> _Product:
-        """Return the product with its element part as one factor: it is divided before anything is multiplied with it."""
+        """Return the product with its element part as one factor, divided before anything is multiplied with it."""
         if not self.divisors:
             return self
         return replace(self, elements=(replace(self, scalars=(), scalar_divisors=()).build(),), divisors=())
