@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optdsl import load as compiled
 from optdsl import loads
 from optdsl.ir.evaluate import constant
 from optdsl.ir.nodes import Expr
@@ -83,9 +84,8 @@ def test_a_rule_that_runs_shrinks_inside_and_grows_outside(name: str, when: str,
     for factor, inside in ((0.98, True), (1.02, False)):
         numbers = {**found.values, "lr": factor * product / 2.5, "h": 2.5}
         assert all(holds(condition, numbers) for condition in found.usual.conditions or ()) is inside
-        text = load(name).text
         x = np.ones(1)
-        optimizer = loads(text, target="numpy")(x, lr=numbers["lr"], **given)
+        optimizer = compiled(name, target="numpy")(x, lr=numbers["lr"], **given)
         for _ in range(1500):
             optimizer.step(2.5 * x)
         assert abs(x[0]) < 0.5 if inside else abs(x[0]) > 2, (factor, x)

@@ -15,21 +15,28 @@ STEPS = 180
 """Four epochs of the digits."""
 
 DIGITS: dict[str, dict[str, Any]] = {
-    **{name: {"lr": 0.1} for name in ("asgd", "msvag", "sgd", "sgdgc", "sgdw", "srmm")},
-    **{name: {"lr": 0.01} for name in ("accsgd", "adamod", "ftrl", "momentum", "nesterov", "radam", "radamw")},
+    **{name: {"lr": 0.1} for name in (
+        "asgd", "msvag", "sgd", "sgdgc", "sgdw", "srmm", "timm/sgdw", "torch/asgd", "torch/sgd",
+    )},
+    **{name: {"lr": 0.01} for name in (
+        "accsgd", "adamod", "ftrl", "momentum", "nesterov", "radam", "radamw", "torch/radam",
+    )},
     **{name: {"eta": 0.01} for name in ("flux/nesterov", "optimisers/nesterov", "optimisers/radam")},
-    **{name: {"learning_rate": 0.1} for name in ("keras/adagrad", "keras/ftrl", "keras/sgd")},
-    "ano": {"lr": 1e-3}, "kate": {"lr": 1e-4}, "lion": {"lr": 1e-3}, "ogd": {"lr": 0.03}, "qhm": {"lr": 0.3},
+    **{name: {"learning_rate": 0.1} for name in ("keras/adagrad", "keras/ftrl", "keras/sgd", "optax/sgd")},
+    "lion": {"lr": 1e-3}, "optax/lion": {"learning_rate": 1e-3}, "timm/lion": {"lr": 1e-3},
+    "ano": {"lr": 1e-3}, "kate": {"lr": 1e-4}, "ogd": {"lr": 0.03}, "qhm": {"lr": 0.3},
     "keras/adadelta": {"learning_rate": 1.0}, "optax/lars": {"learning_rate": 1.0},
     "optax/radam": {"learning_rate": 0.01},
     # Made for whole batches: a step can't be let grow to 50 where gradients are noisy.
-    "rprop": {"step_max": 0.01}, "optax/rprop": {"max_step_size": 0.01}, "optimisers/rprop": {"gamma2": 0.01},
+    "rprop": {"step_max": 0.01}, "torch/rprop": {"step_max": 0.01}, "optax/rprop": {"max_step_size": 0.01},
+    "optimisers/rprop": {"gamma2": 0.01},
 }  # fmt: skip
 """Options where the defaults are too timid for so few steps, or too bold for this network."""
 QUADRATIC: dict[str, dict[str, Any]] = {
     "flux/descent": {"eta": 0.01}, "optimisers/descent": {"eta": 0.01},
     "ogd": {"lr": 1e-3}, "schedulefreesgd": {"lr": 0.01}, "sgdp": {"lr": 0.01},
-    "adamod": {"lr": 0.01}, "ano": {"lr": 3e-3}, "ftrl": {"lr": 0.01}, "kate": {"lr": 10.0}, "lion": {"lr": 1e-3},
+    "adamod": {"lr": 0.01}, "ano": {"lr": 3e-3}, "ftrl": {"lr": 0.01}, "kate": {"lr": 10.0},
+    "lion": {"lr": 1e-3}, "optax/lion": {"learning_rate": 1e-3}, "timm/lion": {"lr": 1e-3},
     "keras/adadelta": {"learning_rate": 1.0}, "keras/adagrad": {"learning_rate": 0.1},
     "keras/ftrl": {"learning_rate": 0.1}, "optax/lars": {"learning_rate": 0.1},
 }  # fmt: skip
