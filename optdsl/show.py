@@ -7,12 +7,12 @@ import subprocess
 import tempfile
 import textwrap
 from collections.abc import Callable, Collection
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 from optdsl import pipeline
 from optdsl.ir.evaluate import defaults, present_states
-from optdsl.ir.kernel import Kernel, symbols
+from optdsl.ir.kernel import Kernel
 from optdsl.ir.nodes import Rate, Rule, State
 from optdsl.ir.show import show, show_kernel, show_symbol
 from optdsl.ir.storage import storage_type
@@ -108,7 +108,9 @@ def _cost(rule: Rule, exact: bool, bandwidth: float) -> list[str]:
         ["", "operations", "divides, roots", "", "bytes", "moved", "ms per million", "parameters"],
         ["with", "(as written)", "(as written)", "passes", first, last, first, last],
     ]
-    for kernel, original in zip(program.kernels, pipeline.as_written(rule), strict=True):
+    forms = [form for kernel in program.kernels for form in _forms(kernel)]
+    written = [form for kernel in pipeline.as_written(rule) for form in _forms(kernel)]
+    for kernel, original in zip(forms, written, strict=True):
         after, before = kernel_counts(kernel), kernel_counts(original)
         sizes = [moved_bytes(kernel, width) for width in PARAMETERS.values()]
         row = [_present(kernel)]
@@ -116,7 +118,7 @@ def _cost(rule: Rule, exact: bool, bandwidth: float) -> list[str]:
         row += [str(len(kernel.phases)), *map(str, sizes), *(_milliseconds(size, bandwidth) for size in sizes)]
         rows.append(row)
     usual = present_states(rule, defaults(rule))
-    kernel = next((k for k in program.kernels if k.present == usual), program.kernels[0])
+    kernel = next((form for form in forms if form.present == usual), forms[0])
     reads, writes = traffic(kernel)
     moved = moved_bytes(kernel, PARAMETERS[first])
     told = (
@@ -125,6 +127,13 @@ def _cost(rule: Rule, exact: bool, bandwidth: float) -> list[str]:
     told += f"{_milliseconds(moved, bandwidth)} ms per million parameters at {bandwidth:g} GB/s"
     title = f"a step, in element operations, where memory moves {bandwidth:g} GB/s (--bandwidth):"
     return [title, *_table(rows, right=range(1, 8)), "", told]
+
+
+def _forms(kernel: Kernel) -> list[Kernel]:
+    """Return a kernel without the states that follow the parameter, and where there are any, with all of them."""
+    late = {phase.stores[0].name for phase in kernel.followers}
+    present = tuple(s for s in kernel.rule.states if s in kernel.present or s.name in late)
+    return [replace(kernel, followers=()), *([replace(kernel, present=present)] if late else [])]
 
 
 def _present(kernel: Kernel) -> str:
@@ -143,11 +152,12 @@ def traffic(kernel: Kernel) -> tuple[list[str], list[str]]:
     """Return the names of the element arrays that a step reads, and of those it writes, pass by pass."""
     reads: list[str] = []
     writes: list[str] = []
-    for phase in kernel.phases:
-        local = {let.symbol for let in phase.lets}
-        local |= set(kernel.row_values())  # one number for a whole row
-        used = [s for let in (*phase.lets, *phase.folds) for s in symbols(let.value) if s not in local]
-        reads += dict.fromkeys(symbol.name for symbol in used if symbol.rate is Rate.ELEMENT)
+    rows = kernel.row_values()  # one number for a whole row
+    for phase in kernel.loops():
+        # What follows finds the parameter in cache, just stored.
+        near = kernel.phases[-1].stores if phase in kernel.followers else ()
+        elements = [s for s in phase.reads() if s.rate is Rate.ELEMENT and s not in rows and s not in near]
+        reads += dict.fromkeys(symbol.name for symbol in elements)
         writes += [symbol.name for symbol in phase.stores]
     return reads, writes
 

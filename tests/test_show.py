@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,23 @@ def test_bytes_moved_are_those_of_the_arrays_a_step_touches(rule: str) -> None:
 
 def test_the_other_views_have_no_use_for_a_bandwidth() -> None:
     assert json.loads(invoke("adam", "--as", "json", "--bandwidth", "5").stdout)["name"] == "Adam"
+
+
+FOLLOWED = (
+    "rule F(x, g)\nhyper\n  lr = 0.1\n  keep = 0.9 in [0, 1)\nstate\n  a = x when keep != 0\nupdate\n  x' = x - lr*g\n"
+    "  a' = ema(a, x', keep)\nview middle = if keep != 0 then a else x\n"
+)
+
+
+def test_a_state_that_follows_the_parameter_is_shown(tmp_path: Path) -> None:
+    """It needs no variant, but its equation, its operations and its bytes are there."""
+    path = tmp_path / "f.opt"
+    path.write_text(FOLLOWED, encoding="utf-8")
+    run = CliRunner()
+    table = run.invoke(main, ["show", str(path)]).stdout
+    assert re.search(r"no state +2 \(2\) +0 \(0\) +1 +12 +24 ", table)
+    assert re.search(r"\n  a +5 \(5\) +0 \(0\) +1 +20 +40 ", table)
+    assert "20 bytes moved per parameter at float32 (3 reads, 2 writes)" in table
+    shown = run.invoke(main, ["show", str(path), "--as", "kernel"]).stdout
+    assert "after it, where a exists:\n  a' = keep*a + c0*x'  [element]\n  store a'\n" in shown
+    assert "5 element operations" in shown

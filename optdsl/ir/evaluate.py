@@ -128,13 +128,14 @@ def view(
 ) -> Elements:  # fmt: skip
     """Return a view of a parameter that has made `t` steps; KeyError if the rule has none of that name.
 
-    `x`, `states` and `shape` are as `step` takes them. Before its first step a parameter is its own view.
+    `x`, `states` and `shape` are as `step` takes them. Before its first step a parameter is its own view, and where
+    the condition of a view doesn't hold.
     """
     axes = 1 if shape is None else len(shape)
-    value = next((view.value for view in rule.views if view.name == name), None)
-    if value is None:
+    wanted = next((view for view in rule.views if view.name == name), None)
+    if wanted is None:
         raise KeyError(name)
-    if t == 0:
+    if t == 0 or not (wanted.when is None or constant(wanted.when, hypers)):
         return x
 
     def value_of(symbol: Symbol) -> Any:
@@ -149,7 +150,7 @@ def view(
                 return arithmetic.literal(Fraction(axes))
         return x if symbol == rule.parameter else arithmetic.load(states[symbol.name])
 
-    return arithmetic.spread(evaluate(value, value_of, arithmetic, len(x)), len(x))
+    return arithmetic.spread(evaluate(wanted.value, value_of, arithmetic, len(x)), len(x))
 
 
 def step(

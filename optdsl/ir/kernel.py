@@ -46,6 +46,12 @@ class Phase:
         """What is accumulated: over all elements, then over those of each row."""
         return (*self.reductions, *self.rows)
 
+    def reads(self) -> list[Symbol]:
+        """Return the symbols that the loop reads and doesn't compute, each once, in the order they are met."""
+        local = {let.symbol for let in self.lets}
+        read = dict.fromkeys(s for let in (*self.lets, *self.folds) for s in symbols(let.value))
+        return [symbol for symbol in read if symbol not in local]
+
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
@@ -68,11 +74,15 @@ class Kernel:
     def lets(self) -> Iterator[Let]:
         """Yield every let in order."""
         yield from self.prologue
-        for phase in (*self.phases, *self.followers):
+        for phase in self.loops():
             yield from phase.scalars
             yield from phase.lets
             yield from phase.folds
         yield from self.epilogue
+
+    def loops(self) -> tuple[Phase, ...]:
+        """Return the passes, then what follows the last of them."""
+        return (*self.phases, *self.followers)
 
     def row_values(self) -> dict[Symbol, int]:
         """Return the symbols that have a value for each row, numbered."""

@@ -71,6 +71,10 @@ def show_kernel(kernel: Kernel) -> str:
         lines += [f"  {show_let(let)}" for let in phase.folds]
         if phase.stores:
             lines.append(f"  store {', '.join(show_symbol(symbol) for symbol in phase.stores)}")
+    for follower in kernel.followers:
+        (stored,) = follower.stores
+        lines += [f"after it, where {stored.name} exists:", *(f"  {show_let(let)}" for let in follower.lets)]
+        lines.append(f"  store {show_symbol(stored)}")
     if kernel.epilogue:
         lines += ["at the end:", *(f"  {show_let(let)}" for let in kernel.epilogue)]
     if kernel.scalar_stores:

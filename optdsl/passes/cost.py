@@ -127,4 +127,4 @@ def kernel_cost(kernel: Kernel) -> Cost:
 
 def _values(kernel: Kernel) -> list[Expr]:
     """Return what a kernel assigns, pass by pass. What assignments share has a name by now."""
-    return [let.value for phase in kernel.phases for let in (*phase.lets, *phase.folds)]
+    return [let.value for phase in kernel.loops() for let in (*phase.lets, *phase.folds)]

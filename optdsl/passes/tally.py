@@ -34,7 +34,7 @@ def tallies(written: Kernel, simplified: Kernel) -> list[Tally]:
 def _operations(kernel: Kernel) -> list[tuple[set[int], int, int]]:
     """Return the equations that each assignment of elements computes, its operations, and the slow ones of them."""
     found = []
-    for phase in kernel.phases:
+    for phase in kernel.loops():
         for let in (*phase.lets, *phase.folds):
             operations, slow = counts([let.value])
             if let.equations and (operations or let in phase.lets):

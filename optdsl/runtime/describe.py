@@ -87,7 +87,13 @@ def _states(rule: RuleInfo) -> list[str]:
 
 def _views(rule: RuleInfo) -> list[str]:
     """Return the views in words; the line of each stands behind its name."""
-    return [_item(view.name, f"{_sentence(view.doc)} {view.text}".strip()) for view in rule.views]
+    return [
+        _item(
+            view.name,
+            f"{_sentence(view.doc)} {view.text}{f', only where {view.condition}' * (view.when is not None)}".strip(),
+        )
+        for view in rule.views
+    ]
 
 
 def docstring(rule: RuleInfo) -> str:

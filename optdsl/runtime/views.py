@@ -36,7 +36,7 @@ def find(store: Store, name: str | None) -> View:
     if name is None:
         if "eval" not in views and len(views) > 1:
             raise ValueError(f"the rule {rule.name} has several views; name one of {listing(views)}")
-        return views.get("eval", rule.views[0])
+        return views.get("eval") or next(iter(views.values()))
     if name not in views:
         raise ValueError(f"the rule {rule.name} has no view {name!r}{suggestion(name, views)}; it has {listing(views)}")
     return views[name]

@@ -129,7 +129,7 @@ class _Library:
         )
         for suffix, ctype in TYPES.items():
             for kernel in self.kernels:
-                for index, phase in enumerate((*kernel.kernel.phases, *kernel.kernel.followers)):
+                for index, phase in enumerate(kernel.kernel.loops()):
                     kernel.phase_function(suffix, index, phase)
             self._elements(suffix)
             names = {"T": ctype, "S": suffix, "F": "f" if suffix == "f32" else ""}
@@ -304,19 +304,14 @@ class _Kernel:
                 self._line(None)
             writer.line("(void)c, (void)sums, (void)lines;")
 
-    def _read(self, phase: Phase) -> set[Symbol]:
-        """Return the symbols that the loop of a phase reads and doesn't compute."""
-        local = {let.symbol for let in phase.lets}
-        return {s for let in (*phase.lets, *phase.folds) for s in symbols(let.value)} - local
-
     def _lines_read(self, phase: Phase) -> list[Symbol]:
         """Return the values of lines that a phase reads."""
-        read = self._read(phase)
+        read = phase.reads()
         return [symbol for symbol in self.lines if symbol in read]
 
     def _tensors(self, phase: Phase) -> list[tuple[Symbol, str, bool]]:
         """Return the tensors of a phase as (symbol before the step, column of the table, whether it is written)."""
-        read = self._read(phase) - set(self.lines)
+        read = set(phase.reads()) - set(self.lines)
         used = {s.name for s in read if s.rate is Rate.ELEMENT} | {s.name for s in phase.stores}
         written = {symbol.name for symbol in phase.stores}
         columns = [(self.rule.parameter, "PARAMETER"), (self.rule.gradient, "GRADIENT")]
@@ -336,7 +331,7 @@ class _Kernel:
 
     def _coefficients(self, phase: Phase, suffix: str) -> None:
         """Round the scalars that element arithmetic reads, once each."""
-        read = self._read(phase)
+        read = set(phase.reads())
         for symbol in sorted(read, key=lambda symbol: (symbol.role.value, symbol.name)):
             if symbol.rate is not Rate.ELEMENT:
                 # Truth values too are numbers of the element type: comparing one of another width keeps the compiler
@@ -352,7 +347,7 @@ class _Kernel:
     def _body(self, phase: Phase, suffix: str) -> None:
         """Print the assignments for element i."""
         ctype, writer = TYPES[suffix], self.writer
-        read = self._read(phase)
+        read = set(phase.reads())
         for symbol in self._lines_read(phase):
             writer.line(f"const {ctype} {spell(symbol)} = line{self.lines[symbol]}[i - run];")
         read -= set(self.lines)

@@ -204,7 +204,7 @@ class _Function:
 
     def rows_read(self, phase: Phase) -> list[Symbol]:
         """Return the values of rows that a phase reads."""
-        read = {s for let in (*phase.lets, *phase.folds) for s in symbols(let.value)}
+        read = phase.reads()
         return [symbol for symbol in self.row_values if symbol in read]
 
     def _body(self, lowering: _Lowering, body: Block, plan: Plan) -> None:
@@ -238,9 +238,7 @@ def _row_fold(let: Let) -> RowFold:
 
 def _tensors_used(phase: Phase) -> set[str]:
     """Return the names of the tensors a phase reads or writes."""
-    local = {let.symbol for let in phase.lets}
-    read = {s for let in (*phase.lets, *phase.folds) for s in symbols(let.value)}
-    tensors = {s for s in read - local if s.rate is Rate.ELEMENT} | set(phase.stores)
+    tensors = {s for s in phase.reads() if s.rate is Rate.ELEMENT} | set(phase.stores)
     return {symbol.name for symbol in tensors}
 
 
@@ -256,7 +254,7 @@ class _Lowering:
         self.count = 0
         self.block = Block()
         rule = function.rule
-        read = {s for let in (*phase.lets, *phase.folds) for s in symbols(let.value)}
+        read = phase.reads()
         self.foreign = {state.name for state in rule.states if state.storage is not None and not state.scalar}
         for state in function.tensors:
             if state.name in self.foreign and state.symbol in read:
