@@ -4,7 +4,8 @@ from math import inf, nan
 
 from optdsl.ir import ieee
 from optdsl.ir.interval import Interval
-from optdsl.runtime.kernel import CKernel, NumpyKernel
+from optdsl.runtime.c_kernel import CKernel
+from optdsl.runtime.numpy_kernel import NumpyKernel
 from optdsl.runtime.optimizer import Optimizer
 from optdsl.runtime.rule import Hyper, RuleInfo, State, View
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.runtime.kernel import NumpyKernel
+from optdsl.runtime.numpy_kernel import NumpyKernel
 from optdsl.runtime.optimizer import Optimizer
 from optdsl.runtime.rule import Hyper, Interval, RuleInfo, State
 

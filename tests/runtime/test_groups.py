@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from optdsl.runtime.groups import ParamGroup
-from optdsl.runtime.kernel import NumpyPlan
+from optdsl.runtime.numpy_kernel import NumpyPlan
 from optdsl.runtime.optimizer import Optimizer
 
 from .handmade import SGD, Adam, Mixed

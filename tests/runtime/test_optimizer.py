@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from optdsl.runtime.kernel import NumpyPlan
+from optdsl.runtime.numpy_kernel import NumpyPlan
 from optdsl.runtime.optimizer import Optimizer
 from optdsl.runtime.parameter import Parameter
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optdsl.runtime.kernel import NumpyPlan
+from optdsl.runtime.numpy_kernel import NumpyPlan
 
 from .handmade import SGD
 

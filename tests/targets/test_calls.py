@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from optdsl.loading import load
-from optdsl.runtime.kernel import CKernel
+from optdsl.runtime.c_kernel import CKernel
 
 
 def test_parameters_of_two_types_step_together(target: str) -> None:
