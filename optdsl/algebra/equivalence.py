@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from optdsl.algebra.induction import Proof, States, descending, proved
+from optdsl.algebra.limits import clock
 from optdsl.algebra.parting import counterexample
 from optdsl.algebra.points import random_number
 from optdsl.algebra.sampling import Sampler, Trial
@@ -58,7 +58,7 @@ def compare(
 
     Raises ValueError for the name of a hyperparameter that a rule doesn't have.
     """
-    start = time.monotonic()
+    start = clock()
     one = _system(first, first_hypers or {})
     other = _second_system(second, one, second_hypers or {})
     return _Question(one, other, _domain(one, other), steps).answer(start + seconds, two=True)
@@ -77,7 +77,7 @@ def invariant(
     Raises ValueError for the name of a hyperparameter that the rule doesn't have, and for a substitution of another
     symbol.
     """
-    start = time.monotonic()
+    start = clock()
     one = _system(rule, hypers or {})
     wrong = [symbol.name for symbol in substitution if symbol != rule.gradient and symbol not in one.hypers]
     if wrong:
@@ -98,7 +98,7 @@ def descends(rule: Rule, hypers: Mapping[str, Expr] | None = None, seconds: floa
 
     Raises ValueError for the name of a hyperparameter that the rule doesn't have.
     """
-    start = time.monotonic()
+    start = clock()
     one = _system(rule, hypers or {})
     other = _resting(rule)
     return _Question(one, other, _domain(one, other), 1, descending=True).answer(start + seconds)
@@ -111,7 +111,7 @@ def still(
 
     Raises ValueError for the name of a hyperparameter that the rule doesn't have.
     """
-    start = time.monotonic()
+    start = clock()
     one = _system(rule, hypers or {})
     other = _resting(rule)
     return _Question(one, other, _domain(one, other), steps).answer(start + seconds)
@@ -130,12 +130,12 @@ class _Question:
     def answer(self, deadline: float, free: Collection[str] = (), *, two: bool = False) -> Verdict:
         """Try at points, and then to prove.
 
-        The points take less than half the time, all of them where the rules aren't large. That is measured in the time
-        of this process, so that it doesn't depend on what else the machine does.
+        The points take less than half the time, all of them where the rules aren't large. Time is that of the
+        processor, so that the answer doesn't depend on what else the machine does.
         """
-        late = time.process_time() + (deadline - time.monotonic()) / 2
+        late = (clock() + deadline) / 2
         sampler = Sampler(self.first, self.second, self.domain, self.steps, self.descending, one_sided=two)
-        trial = sampler.run(lambda: time.process_time() > late)
+        trial = sampler.run(lambda: clock() > late)
         if trial.found is not None:
             shown = counterexample(self.first, self.second, self.domain, trial.found, free, two=two)
             return Verdict(Answer.REFUTED, self._refuted(shown, two), points=trial.points, counterexample=shown)
@@ -158,9 +158,9 @@ class _Question:
         """
         if proof.steps is not None:
             return None
-        until = time.monotonic() + CONFIRMING
+        until = clock() + CONFIRMING
         longer = Sampler(self.first, self.second, self.domain, 2 * self.steps)
-        found = longer.run(lambda: time.monotonic() > until).found
+        found = longer.run(lambda: clock() > until).found
         return None if found is None else len(found.course.gradients)
 
     def _proof(self, deadline: float) -> Proof | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from optdsl.algebra.known import Atoms
-from optdsl.algebra.limits import Unknown, limited
+from optdsl.algebra.limits import Unknown, clock, limited
 from optdsl.algebra.normal import Normal, in_every_case
 from optdsl.algebra.relations import Relation, conjectured
 from optdsl.algebra.systems import Case, Domain, System, advanced, cases, cut, in_case, initial, numbered
@@ -67,7 +66,7 @@ def descending(rule: System, resting: System, domain: Domain, deadline: float) -
     """Return a proof that the first step is nowhere along the gradient, None where none was found in time."""
     try:
         every = cases((rule, resting), domain)
-        found = [limited(_Pair(rule, resting, case).descends, max(deadline - time.monotonic(), 0.01)) for case in every]
+        found = [limited(_Pair(rule, resting, case).descends, max(deadline - clock(), 0.01)) for case in every]
     except Unknown:
         return None
     return Proof(1, cases=len(every)) if all(found) else None
@@ -75,7 +74,7 @@ def descending(rule: System, resting: System, domain: Domain, deadline: float) -
 
 def _in_a_case(pair: _Pair, steps: int, deadline: float) -> Proof | None:
     for attempt in (pair.induction, lambda: pair.unrolled(steps)):
-        left = deadline - time.monotonic()
+        left = deadline - clock()
         if left <= 0:
             return None
         try:

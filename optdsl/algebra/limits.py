@@ -19,7 +19,9 @@ from typing import Any, TypeVar
 from optdsl.ir import nodes as ir
 
 SECONDS = 0.5
-"""Time for one question."""
+"""Processor time for one question: what is found doesn't depend on what else the machine does."""
+PATIENCE = 10.0
+"""Time on the wall that a question may take, as a multiple of its processor time."""
 MOST_NODES = 3_000
 """Nodes of an expression, counted as SymPy walks it: a shared part counts as often as it is reached."""
 DEEPEST = 200
@@ -35,6 +37,9 @@ _AGAIN = 0.02  # seconds after which an expiry that something swallowed is repea
 _GRACE = 0.25  # seconds for a function of another module to return
 
 Answer = TypeVar("Answer")
+
+clock = time.thread_time
+"""The clock that questions are timed by: the processor time of this thread, in seconds."""
 
 
 class Unknown(Exception):
@@ -54,7 +59,7 @@ class _Expired(BaseException):
 
 
 def limited(function: Callable[[], Answer], seconds: float = SECONDS) -> Answer:
-    """Return `function()`, or raise `TimedOut` after `seconds`, or `TooLarge` where it recursed too deeply.
+    """Return `function()`, or raise `TimedOut` after `seconds` of work, or `TooLarge` where it recursed too deeply.
 
     A trace function looks at the clock on every line of SymPy's: it stops any Python code in any thread on any
     platform, and it raises in the thread itself at a known place (an exception sent from another thread or by a signal
@@ -74,19 +79,24 @@ def _signals_work() -> bool:
     return signal.getsignal(signal.SIGALRM) is not None  # a handler not installed from Python can't be put back
 
 
-def _watch(function: Callable[[], Answer], seconds: float) -> Callable[[FrameType, str, Any], Any]:
+def _lateness(seconds: float) -> Callable[[], float]:
+    """Return what tells how many seconds ago the time was up; negative before."""
+    worked, waited = clock() + seconds, time.monotonic() + PATIENCE * seconds
+    return lambda: max(clock() - worked, time.monotonic() - waited)
+
+
+def _watch(function: Callable[[], Answer], lateness: Callable[[], float]) -> Callable[[FrameType, str, Any], Any]:
     """Return a trace function that raises once the time is up.
 
     At first it raises in frames of SymPy, mpmath and the module of `function` only, then in any. Garbage collection and
     weak references call functions at any moment, and an exception raised in one of those is printed and lost: it never
     raises in those that are known. Nor does it raise in this module, which would be while it tidies up.
     """
-    deadline = time.monotonic() + seconds
     own = getattr(function, "__module__", None)
     collecting = {getattr(callback, "__code__", None) for callback in gc.callbacks}
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        late = time.monotonic() - deadline
+        late = lateness()
         name = frame.f_globals.get("__name__", "")
         welcome = late > _GRACE or name == own or name.partition(".")[0] in ("sympy", "mpmath")
         lost = frame.f_code in collecting or frame.f_code.co_name == "__del__"
@@ -98,9 +108,12 @@ def _watch(function: Callable[[], Answer], seconds: float) -> Callable[[FrameTyp
 
 
 def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
-    trace = _watch(function, seconds)
+    lateness = _lateness(seconds)
+    trace = _watch(function, lateness)
 
     def expire(number: int, frame: FrameType | None) -> None:
+        if lateness() < 0:
+            return  # others had the processor meanwhile; the next signal comes soon
         # The signal may find any function running, so it doesn't raise: it has every frame of the call traced.
         while frame is not None and frame.f_code is not _by_signal.__code__:
             frame.f_trace = trace
@@ -126,7 +139,7 @@ def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
 
 def _by_trace(function: Callable[[], Answer], seconds: float) -> Answer:
     previous = sys.gettrace()
-    sys.settrace(_watch(function, seconds))
+    sys.settrace(_watch(function, _lateness(seconds)))
     try:
         return function()
     except _Expired:

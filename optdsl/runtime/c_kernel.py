@@ -7,12 +7,20 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.runtime.kernel import Array, Leaf, threads
+from optdsl.runtime import gather
+from optdsl.runtime.kernel import Array, Leaf, Vector, threads
+from optdsl.runtime.ranges import Ranges
 from optdsl.runtime.rows import Rows
+
+Table = npt.NDArray[np.int64]
+
+COUNT, STEPS, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, NDIM, LINE, LINE_VALUES, STATES = range(11)
+"""Columns of a row of a table, as in `optdsl/targets/skeleton.c`; from the last on lie the tensor states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +40,16 @@ class CKernel:
     ) -> CKernel:  # fmt: skip
         """Load the library a generated module stands beside."""
         library = ctypes.CDLL(str(path))
-        table = (ctypes.c_int64, ctypes.c_void_p)
-        library.optdsl_step.argtypes, library.optdsl_step.restype = (*table, *table, ctypes.c_int64), ctypes.c_int
-        for suffix in ("f32", "f64"):
-            squares = getattr(library, f"optdsl_squares_{suffix}")
-            squares.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_double, ctypes.c_int64)
-            squares.restype = ctypes.c_double
-            finite = getattr(library, f"optdsl_finite_{suffix}")
-            finite.argtypes, finite.restype = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64), ctypes.c_int
+        tables = (ctypes.c_int64, ctypes.c_void_p) * 2
+        library.optdsl_step.argtypes = (*tables, ctypes.c_int64)
+        library.optdsl_squares.argtypes = (*tables, ctypes.c_double, ctypes.c_int64, ctypes.c_void_p)
+        library.optdsl_strange.argtypes = (*tables, ctypes.c_int64, ctypes.c_void_p)
         return cls(select, library, tensor_states, row_values)
+
+    @property
+    def width(self) -> int:
+        """The number of columns of a row."""
+        return STATES + len(self.tensor_states)
 
     def variant(self, hypers: Mapping[str, float]) -> int:
         return self.select(hypers)
@@ -49,70 +58,99 @@ class CKernel:
         return CPlan(self, leaves)
 
     def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
-        count = threads()
-        return sum(
-            float(getattr(self.library, f"optdsl_squares_{_suffix(g.dtype)}")(g.ctypes.data, g.size, clip_value, count))
-            for g in gradients
-        )
+        return _in_order(self._scan(gradients, self.library.optdsl_squares, clip_value))
 
     def finite(self, gradients: Sequence[Array]) -> list[bool]:
-        count = threads()
-        return [
-            bool(getattr(self.library, f"optdsl_finite_{_suffix(g.dtype)}")(g.ctypes.data, g.size, count))
-            for g in gradients
-        ]
+        return [strange == 0.0 for strange in self._scan(gradients, self.library.optdsl_strange)]
+
+    def _scan(self, gradients: Sequence[Array], function: Callable[..., int], *args: float) -> list[float]:
+        """Look through gradients and return what is found, one number each."""
+        members = [[i for i, gradient in enumerate(gradients) if gradient.itemsize == size] for size in (4, 8)]
+        tables = [np.zeros((len(chosen), self.width), np.int64) for chosen in members]
+        for chosen, table in zip(members, tables, strict=True):
+            for row, index in zip(table, chosen, strict=True):
+                row[COUNT], row[GRADIENT] = gradients[index].size, gradients[index].ctypes.data
+        return scanned(function, members, _arguments(tables), *args)
 
 
-def _suffix(dtype: np.dtype[np.floating]) -> str:
-    return {4: "f32", 8: "f64"}[dtype.itemsize]
+def _arguments(tables: Sequence[Table]) -> list[int]:
+    """Return tables as C takes them: the number of rows and the address of each."""
+    return [number for table in tables for number in (len(table), table.ctypes.data)]
 
 
-FIXED_COLUMNS = 10
-"""Columns of a row before the addresses of the tensor states."""
+def scanned(
+    function: Callable[..., int], members: Sequence[Sequence[int]], tables: Sequence[int], *args: float
+) -> list[float]:
+    """Return what a function of the library finds in the gradient of each leaf, in the order of the leaves.
+
+    `members` has the numbers of the leaves whose rows are in each table. Raises MemoryError.
+    """
+    places = [index for chosen in members for index in chosen]
+    found = np.zeros(len(places), np.float64)
+    if function(*tables, *args, threads(), found.ctypes.data) != 0:
+        raise MemoryError("no memory for looking through the gradients; nothing was changed")
+    ordered = np.empty_like(found)
+    ordered[places] = found
+    result: list[float] = ordered.tolist()
+    return result
+
+
+def _in_order(numbers: Sequence[float]) -> float:
+    """Return a sum, added up from the first to the last in plain float64 on every version of Python."""
+    total = 0.0
+    for number in numbers:
+        total += number
+    return total
 
 
 class CPlan:
     """The tables of addresses that one call of a C kernel works through, a row per parameter, for each element type.
 
-    The columns are the element count, the step number, the variant, then the addresses of the hyperparameters, scalar
-    states, parameter and gradient, the number of axes, the width of a row, the address of the values of the rows, and
-    those of the tensor states, as in `optdsl/targets/skeleton.c`.
+    The step counts of the leaves lie in the tables. Addresses of gradients and numbers are written by `run` or by a
+    batch; each knows what it wrote itself, as long as the other hasn't written since.
     """
 
     def __init__(self, kernel: CKernel, leaves: Sequence[Leaf]) -> None:
         self.kernel = kernel
         self.leaves = leaves
-        width = len(kernel.tensor_states) + FIXED_COLUMNS
         self.rows = [Rows.of(leaf.data.shape, kernel.row_values) for leaf in leaves]
-        self.tables: list[tuple[list[int], npt.NDArray[np.int64]]] = []
-        for suffix in ("f32", "f64"):
-            members = [index for index, leaf in enumerate(leaves) if _suffix(leaf.flat.dtype) == suffix]
-            rows = np.array([self._row(leaves[index], self.rows[index]) for index in members], np.int64).reshape(
-                -1, width
-            )
-            self.tables.append((members, rows))
+        self.members = [[index for index, leaf in enumerate(leaves) if leaf.flat.itemsize == size] for size in (4, 8)]
+        self.tables = [self._table(chosen) for chosen in self.members]
+        self.writer: object = None
         # Weak, so that a plan keeps no gradient alive that its owner has let go of.
-        self.gradients: list[weakref.ref[Array] | None] = [None] * len(leaves)
-        self.hypers: list[npt.NDArray[np.float64] | None] = [None] * len(leaves)
+        self.gradients: list[weakref.ref[Array] | None] = []
+        self.hypers: list[Vector | None] = []
+
+    def _table(self, members: Sequence[int]) -> Table:
+        table = np.zeros((len(members), self.kernel.width), np.int64)
+        for number, index in enumerate(members):
+            table[number] = self._row(self.leaves[index], self.rows[index])
+            self.leaves[index].counter = table[number, STEPS : STEPS + 1]
+        return table
 
     def _row(self, leaf: Leaf, rows: Rows) -> list[int]:
         states = [leaf.states[name].ctypes.data if name in leaf.states else 0 for name in self.kernel.tensor_states]
-        fixed = [leaf.flat.size, 0, leaf.variant, 0, leaf.scalars.ctypes.data, leaf.flat.ctypes.data, 0]
+        fixed = [leaf.flat.size, leaf.steps, leaf.variant, 0, leaf.scalars.ctypes.data, leaf.flat.ctypes.data, 0]
         return [*fixed, leaf.data.ndim, rows.width, rows.values.ctypes.data, *states]
 
-    def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]) -> None:
+    def batch(self, groups: Sequence[Sequence[int]], ranges: Ranges) -> CBatch | None:
+        function = gather.function()
+        return None if function is None else CBatch(self, function, groups, ranges)
+
+    def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[Vector]) -> None:
+        if self.writer is not self:
+            self.writer = self
+            self.gradients, self.hypers = [None] * len(self.leaves), [None] * len(self.leaves)
         given = dict(zip(active, zip(gradients, hypers, strict=True), strict=True))
-        singles, doubles = (self._chosen(members, rows, given) for members, rows in self.tables)
-        step = self.kernel.library.optdsl_step
-        if step(len(singles), singles.ctypes.data, len(doubles), doubles.ctypes.data, threads()) != 0:
+        chosen = [self._chosen(members, table, given) for members, table in zip(self.members, self.tables, strict=True)]
+        self.step(_arguments(chosen))
+
+    def step(self, tables: Sequence[int]) -> None:
+        """Step every row of the tables. Raises MemoryError before anything has changed."""
+        if self.kernel.library.optdsl_step(*tables, threads()) != 0:
             raise MemoryError("no memory for the scratch space of a step; nothing was changed")
 
-    def _chosen(
-        self,
-        members: list[int],
-        rows: npt.NDArray[np.int64],
-        given: Mapping[int, tuple[Array, npt.NDArray[np.float64]]],
-    ) -> npt.NDArray[np.int64]:
+    def _chosen(self, members: list[int], rows: Table, given: Mapping[int, tuple[Array, Vector]]) -> Table:
         """Bring the rows of a table up to date and return those of the leaves that are stepped."""
         chosen = []
         for row, index in enumerate(members):
@@ -120,12 +158,76 @@ class CPlan:
                 continue
             chosen.append(row)
             gradient, vector = given[index]
-            rows[row, 1] = self.leaves[index].steps + 1
             seen = self.gradients[index]
             if seen is None or seen() is not gradient:
                 self.gradients[index] = weakref.ref(gradient)
-                rows[row, 6] = gradient.ctypes.data
+                rows[row, GRADIENT] = gradient.ctypes.data
             if vector is not self.hypers[index]:
                 self.hypers[index] = vector
-                rows[row, 3] = vector.ctypes.data
+                rows[row, HYPERS] = vector.ctypes.data
         return rows if len(chosen) == len(members) else rows[chosen]
+
+
+class CBatch:
+    """All rows of a plan's tables in one go, the addresses of gradients read by `optdsl/runtime/gather.c`."""
+
+    def __init__(self, plan: CPlan, function: gather.Function, groups: Sequence[Sequence[int]], ranges: Ranges) -> None:
+        self.plan = plan
+        self.function = function
+        self.parameters = tuple(leaf.data for leaf in plan.leaves)
+        self.spans = np.array(ranges.lows, np.int64), np.array(ranges.reach, np.int64)
+        cells = np.zeros(len(plan.leaves), np.int64)
+        group_of = {index: number for number, group in enumerate(groups) for index in group}
+        owners = []
+        for members, table in zip(plan.members, plan.tables, strict=True):
+            first, stride = table.ctypes.data + GRADIENT * table.itemsize, table.strides[0]
+            cells[members] = [first + row * stride for row in range(len(members))]
+            owners.append(np.array([group_of[index] for index in members], np.int64))
+        self.rows_of = [[np.flatnonzero(owner == number) for owner in owners] for number in range(len(groups))]
+        self.counts = [table[:, STEPS] for table in plan.tables if len(table)]
+        self.cells = cells
+        self.addresses = (cells.ctypes.data, *(span.ctypes.data for span in self.spans), len(ranges.lows))
+        self.arguments = _arguments(plan.tables)
+        self.vectors: list[Vector | None] = [None] * len(groups)
+        self.held: tuple[Any, ...] = ()
+
+    def take(self, gradients: Sequence[Any]) -> bool:
+        plan = self.plan
+        if plan.writer is not self:
+            plan.writer = self
+            self.vectors = [None] * len(self.vectors)
+        held = tuple(gradients)
+        if self.function(held, self.parameters, np.ndarray, *self.addresses) != len(self.parameters):
+            return False
+        self.held = held
+        return True
+
+    def release(self) -> None:
+        self.held = ()
+
+    def gradients(self) -> Sequence[Array]:
+        return [gradient.reshape(-1) for gradient in self.held]
+
+    def squares(self, clip_value: float) -> float:
+        plan = self.plan
+        return _in_order(scanned(plan.kernel.library.optdsl_squares, plan.members, self.arguments, clip_value))
+
+    def finite(self) -> list[bool]:
+        plan = self.plan
+        found = scanned(plan.kernel.library.optdsl_strange, plan.members, self.arguments)
+        return [strange == 0.0 for strange in found]
+
+    def steps(self, group: int) -> int | None:
+        counts = [table[rows, STEPS] for table, rows in zip(self.plan.tables, self.rows_of[group], strict=True)]
+        together = np.concatenate(counts)
+        return int(together[0]) if (together == together[0]).all() else None
+
+    def run(self, vectors: Sequence[Vector]) -> None:
+        for number, vector in enumerate(vectors):
+            if vector is not self.vectors[number]:
+                for table, rows in zip(self.plan.tables, self.rows_of[number], strict=True):
+                    table[rows, HYPERS] = vector.ctypes.data
+                self.vectors[number] = vector
+        self.plan.step(self.arguments)
+        for counts in self.counts:
+            counts += 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from optdsl.runtime.blocks import BLOCK
-from optdsl.runtime.kernel import Array, Kernel
+from optdsl.runtime.kernel import Array
 
 SMALL_SQUARE = 1e-280
 """Below this a sum of squares may have lost terms to underflow."""
@@ -59,32 +59,24 @@ def _rescaled_ratio(gradients: Sequence[Array], clip_norm: float, bound: float) 
     return clip_norm / largest / math.sqrt(total)
 
 
-def norm_factor(kernel: Kernel, gradients: Sequence[Array], clip_norm: float, clip_value: float) -> float:
+def norm_factor(squares: float, gradients: Callable[[], Sequence[Array]], clip_norm: float, clip_value: float) -> float:
     """Return min(1, clip_norm / norm), the norm taken over all gradients together after clipping by value.
 
     A norm of zero gives 1. An infinite gradient gives 0 and a NaN gives NaN, so that either still shows in the
     parameters. Squares that overflow or underflow float64 are no hindrance.
 
     Args:
-        kernel: Sums the squares.
-        gradients: One-dimensional arrays.
+        squares: The sum of squares over all elements, after clipping by value, in float64.
+        gradients: Gives the gradients, one-dimensional; asked where the sum isn't to be relied on.
         clip_norm: The bound on the Euclidean norm, from 0 to infinity.
         clip_value: The bound on the magnitude of an element, applied first; infinity for none.
     """
-    with np.errstate(all="ignore"):
-        total = kernel.squares(gradients, clip_value)
-        if SMALL_SQUARE < total < math.inf:
-            ratio = clip_norm / math.sqrt(total)
-        elif total <= SMALL_SQUARE and clip_norm > 1e-100:
-            return 1.0
-        else:
-            ratio = _rescaled_ratio(gradients, clip_norm, clip_value)
+    if SMALL_SQUARE < squares < math.inf:
+        ratio = clip_norm / math.sqrt(squares)
+    elif squares <= SMALL_SQUARE and clip_norm > 1e-100:
+        return 1.0
+    else:
+        with np.errstate(all="ignore"):
+            ratio = _rescaled_ratio(gradients(), clip_norm, clip_value)
     # min() would turn NaN into 1.
     return 1.0 if ratio >= 1.0 else ratio
-
-
-def nonfinite_names(kernel: Kernel, names: Sequence[str], gradients: Sequence[Array]) -> list[str]:
-    """Return the names of the parameters whose gradient has an infinity or a NaN."""
-    with np.errstate(all="ignore"):
-        finite = kernel.finite(gradients)
-    return [name for name, fine in zip(names, finite, strict=True) if not fine]

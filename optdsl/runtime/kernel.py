@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from optdsl.runtime.ranges import Ranges
+
 Array = npt.NDArray[np.floating]
+Vector = npt.NDArray[np.float64]
+"""The numbers of a step: the hyperparameters in the rule's order, then the clip value, then the gradient's factor."""
+
+
+def _no_steps() -> npt.NDArray[np.int64]:
+    return np.zeros(1, np.int64)
 
 
 @dataclass(slots=True, eq=False)
@@ -19,7 +27,8 @@ class Leaf:
 
     `flat` is one-dimensional, contiguous, aligned and writable: a view of the caller's array, or a private copy where
     the caller's strides forbid one. `states` are arrays of the caller's shape, C-contiguous, by name, only those that
-    exist. `scalars` holds the rule's scalar states as float64, in the rule's order. `steps` counts the steps done.
+    exist. `scalars` holds the rule's scalar states as float64, in the rule's order. `counter` holds the number of steps
+    done; a plan may have it lie in a table of its own.
     """
 
     name: str
@@ -27,8 +36,49 @@ class Leaf:
     flat: Array
     states: dict[str, Array]
     scalars: npt.NDArray[np.float64]
-    steps: int = 0
     variant: int = 0
+    counter: npt.NDArray[np.int64] = field(default_factory=_no_steps)
+
+    @property
+    def steps(self) -> int:
+        """The number of steps done."""
+        return int(self.counter[0])
+
+    @steps.setter
+    def steps(self, value: int) -> None:
+        self.counter[0] = value
+
+
+class Batch(Protocol):
+    """All leaves of a plan stepped together, with gradients read straight from the caller's arrays."""
+
+    def take(self, gradients: Sequence[Any]) -> bool:
+        """Take a gradient for each leaf, to be kept until `release`; False, and none is taken, unless all are plain.
+
+        Plain is a `numpy.ndarray` itself, of the parameter's shape and element type, contiguous, aligned, and apart
+        from parameters and states, for a parameter that can be written to.
+        """
+
+    def release(self) -> None:
+        """Let go of the gradients."""
+
+    def gradients(self) -> Sequence[Array]:
+        """Return the gradients taken, one-dimensional."""
+
+    def squares(self, clip_value: float) -> float:
+        """Return what the kernel's `squares` does for the gradients taken. Raises MemoryError."""
+
+    def finite(self) -> list[bool]:
+        """Return for each gradient taken whether all its elements are finite. Raises MemoryError."""
+
+    def steps(self, group: int) -> int | None:
+        """Return how many steps the leaves of a group have done; None where they differ."""
+
+    def run(self, vectors: Sequence[Vector]) -> None:
+        """Step all leaves in place and count the step; `vectors` has one for each group.
+
+        Raises MemoryError before anything has changed.
+        """
 
 
 class Plan(Protocol):
@@ -37,13 +87,19 @@ class Plan(Protocol):
     The leaves keep their arrays and their variant as long as the plan is used.
     """
 
-    def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]) -> None:
+    def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[Vector]) -> None:
         """Step the leaves numbered in `active`, in place.
 
         `gradients[k]` (one-dimensional, contiguous, aligned, of the parameter's element type, sharing no memory with
-        parameters or states) and `hypers[k]` (float64: the hyperparameters in the rule's order, then the clip value,
-        then the factor of the gradient) belong to leaf `active[k]`, whose step number is its `steps` + 1. Raises
+        parameters or states) and `hypers[k]` belong to leaf `active[k]`, whose step number is its `steps` + 1. Raises
         MemoryError before anything has changed. Does not count the step.
+        """
+
+    def batch(self, groups: Sequence[Sequence[int]], ranges: Ranges) -> Batch | None:
+        """Return what steps all leaves together, those of each group with numbers of their own; None without a way.
+
+        `groups` has the numbers of the leaves of each group, at least one; `ranges` is the memory of parameters and
+        states.
         """
 
 
@@ -61,7 +117,10 @@ class Kernel(Protocol):
         """Bind the kernel to leaves whose arrays stay where they are."""
 
     def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
-        """Return the float64 sum of squares over gradients, each element first clipped to +-clip_value."""
+        """Return the float64 sum of squares over gradients, each element first clipped to +-clip_value.
+
+        May raise MemoryError, as `finite` may.
+        """
 
     def finite(self, gradients: Sequence[Array]) -> list[bool]:
         """Return for each gradient whether all its elements are finite."""

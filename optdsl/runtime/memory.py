@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from optdsl.runtime.kernel import Array
 from optdsl.runtime.parameter import Parameter
+from optdsl.runtime.ranges import Ranges
 from optdsl.runtime.wording import kind
 
 ACCEPTED = (np.dtype(np.float32), np.dtype(np.float64))
@@ -120,20 +119,6 @@ def flat_of(data: Array) -> tuple[Array, bool]:
     if data.flags.c_contiguous and data.flags.aligned:
         return data.reshape(-1), False
     return np.empty(data.size, data.dtype), True
-
-
-class Ranges:
-    """The bytes that parameters and states occupy."""
-
-    def __init__(self, arrays: Iterable[Array]) -> None:
-        spans = sorted(byte_bounds(array) for array in arrays if array.size)
-        self.lows = [low for low, _ in spans]
-        self.reach = list(accumulate((high for _, high in spans), max))
-
-    def meet(self, low: int, high: int) -> bool:
-        """Return whether the bytes from `low` up to `high` may be theirs; yes too where arrays only interleave."""
-        before = bisect_left(self.lows, high)
-        return before > 0 and low < high and self.reach[before - 1] > low
 
 
 def as_gradient(name: str, value: Any, data: Array) -> Array:

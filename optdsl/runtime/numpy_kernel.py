@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from optdsl.runtime.blocks import BLOCK_BYTES, blocks, total
 from optdsl.runtime.kernel import Array, Leaf, threads
+from optdsl.runtime.ranges import Ranges
 from optdsl.runtime.rows import Rows
 
 StepFunction = Callable[..., None]
@@ -124,6 +125,9 @@ class NumpyPlan:
             for leaf in leaves
         ]
         self.rows = [(Rows.of(leaf.data.shape, kernel.row_values),) if kernel.shaped else () for leaf in leaves]
+
+    def batch(self, groups: Sequence[Sequence[int]], ranges: Ranges) -> None:
+        return None
 
     def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]) -> None:
         kernel = self.kernel

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from optdsl.runtime.clipping import Limits, nonfinite_names, norm_factor
-from optdsl.runtime.kernel import Array
+from optdsl.runtime.clipping import Limits, norm_factor
+from optdsl.runtime.groups import ParamGroup
+from optdsl.runtime.kernel import Array, Batch, Vector
 from optdsl.runtime.slots import Slot, become, existing
 from optdsl.runtime.store import Store
 from optdsl.runtime.wording import listing
 
 Numbers = Mapping[str, float]
-Vector = npt.NDArray[np.float64]
 
 
 def advance(store: Store, gradients: Sequence[Any], limits: Limits) -> bool:
@@ -23,6 +22,55 @@ def advance(store: Store, gradients: Sequence[Any], limits: Limits) -> bool:
 
     An exception leaves parameters, states and step counts as they were. Raises as `Optimizer.step` does.
     """
+    batch = store.batch()
+    if batch is not None and batch.take(gradients):
+        try:
+            numbers = _numbers_together(store, batch)
+            if numbers is not None:
+                return _together(store, batch, numbers, limits)
+        finally:
+            batch.release()
+    return _one_by_one(store, gradients, limits)
+
+
+# All parameters as they were at the last step.
+
+
+def _numbers_together(store: Store, batch: Batch) -> list[Numbers] | None:
+    """Return the hyperparameters of each group; None where a schedule has parameters of a group go separate ways."""
+    result = []
+    for index, group in enumerate(store.groups):
+        if not group.scheduled:
+            result.append(group.numbers(1))
+            continue
+        steps = batch.steps(index)
+        if steps is None:
+            return None
+        result.append(group.numbers(steps + 1))
+        if any(_changes(store, slot, result[-1]) for slot in store.kinds(index)):
+            return None
+    return result
+
+
+def _together(store: Store, batch: Batch, numbers: Sequence[Numbers], limits: Limits) -> bool:
+    """Step every parameter with the gradients a batch has taken."""
+    if limits.nonfinite != "propagate":
+        bad = [slot.name for slot, fine in zip(store.slots, batch.finite(), strict=True) if not fine]
+        if _left_out(bad, limits):
+            return False
+    factor = 1.0
+    if limits.clip_norm is not None:
+        factor = norm_factor(batch.squares(limits.bound), batch.gradients, limits.clip_norm, limits.bound)
+    groups: Sequence[ParamGroup] = store.groups
+    batch.run([group.vector(own, limits.bound, factor) for group, own in zip(groups, numbers, strict=True)])
+    return True
+
+
+# Parameters one by one, whatever the gradients are.
+
+
+def _one_by_one(store: Store, gradients: Sequence[Any], limits: Limits) -> bool:
+    """Do what `advance` does, for gradients of any kind."""
     active = [index for index, gradient in enumerate(gradients) if gradient is not None]
     if not active:
         return True
@@ -43,6 +91,13 @@ def advance(store: Store, gradients: Sequence[Any], limits: Limits) -> bool:
     return True
 
 
+def _left_out(bad: Sequence[str], limits: Limits) -> bool:
+    """Return whether to leave a step out for gradients that aren't finite. Raises FloatingPointError if so asked."""
+    if bad and limits.nonfinite == "raise":
+        raise FloatingPointError(f"gradient of {listing(bad)} has an infinity or NaN; nothing was changed")
+    return bool(bad)
+
+
 def _numbers(store: Store, slots: Sequence[Slot]) -> list[Numbers]:
     """Return the hyperparameters of each slot's step, one mapping for all slots of a group at the same step."""
     known: dict[tuple[int, int], Numbers] = {}
@@ -58,15 +113,15 @@ def _numbers(store: Store, slots: Sequence[Slot]) -> list[Numbers]:
 
 def _factor(store: Store, slots: Sequence[Slot], flats: Sequence[Array], limits: Limits) -> float | None:
     """Return the factor of the gradients; None to leave the step out. Raises FloatingPointError if so asked."""
-    if limits.nonfinite != "propagate":
-        bad = nonfinite_names(store.kernel, [slot.name for slot in slots], flats)
-        if bad and limits.nonfinite == "raise":
-            raise FloatingPointError(f"gradient of {listing(bad)} has an infinity or NaN; nothing was changed")
-        if bad:
-            return None
-    if limits.clip_norm is None:
-        return 1.0
-    return norm_factor(store.kernel, flats, limits.clip_norm, limits.bound)
+    with np.errstate(all="ignore"):
+        if limits.nonfinite != "propagate":
+            finite = store.kernel.finite(flats)
+            if _left_out([slot.name for slot, fine in zip(slots, finite, strict=True) if not fine], limits):
+                return None
+        if limits.clip_norm is None:
+            return 1.0
+        squares = store.kernel.squares(flats, limits.bound)
+    return norm_factor(squares, lambda: flats, limits.clip_norm, limits.bound)
 
 
 def _vectors(slots: Sequence[Slot], numbers: Sequence[Numbers], bound: float, factor: float) -> list[Vector]:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from optdsl.runtime.groups import Groups, ParamGroup, evaluate
-from optdsl.runtime.kernel import Array, Kernel, Leaf, Plan
-from optdsl.runtime.memory import Ranges, check_distinct, check_parameter, flat_of
+from optdsl.runtime.kernel import Array, Batch, Kernel, Leaf, Plan
+from optdsl.runtime.memory import check_distinct, check_parameter, flat_of
 from optdsl.runtime.options import Value, as_truth, common_options, complete, read_options
 from optdsl.runtime.parameter import Parameter
+from optdsl.runtime.ranges import Ranges
 from optdsl.runtime.rule import RuleInfo
 from optdsl.runtime.slots import Becoming, Shown, Slot, become, existing
 from optdsl.runtime.tree import Flat, Node, check_names, flatten, match, match_groups
@@ -34,6 +35,9 @@ class Store:
         self.shown: Shown | None = None
         self._plan: Plan | None = None
         self._ranges: Ranges | None = None
+        self._batch: Batch | None = None
+        self._batched = False
+        self._kinds: list[list[Slot]] = []
 
     # Parameters and groups.
 
@@ -138,7 +142,7 @@ class Store:
             change.commit()
             done = True
         if done:
-            self._plan = self._ranges = None
+            self._unbind()
 
     def refit(self, group: ParamGroup, settings: Mapping[str, Value]) -> None:
         """Make the states of a group's parameters fit new settings, or raise and change nothing."""
@@ -175,7 +179,7 @@ class Store:
         """Be, for these slots, as before their states came into being."""
         for slot in slots:
             slot.drop_states()
-            self._plan = self._ranges = None
+            self._unbind()
 
     def initialise(self) -> None:
         """Bring every state into being that isn't there yet."""
@@ -186,8 +190,13 @@ class Store:
 
     def _rebind(self) -> None:
         """Forget what was worked out for the parameters as they were."""
-        self._plan = self._ranges = None
+        self._unbind()
         self.forget_gradients()
+
+    def _unbind(self) -> None:
+        """Forget what was worked out for the states as they were."""
+        self._plan = self._ranges = self._batch = None
+        self._batched = False
 
     def forget_gradients(self) -> None:
         """Let go of the gradients last seen."""
@@ -213,6 +222,21 @@ class Store:
         if self._plan is None:
             self._plan = self.kernel.plan([slot.leaf for slot in self.slots])
         return self._plan
+
+    def batch(self) -> Batch | None:
+        """Return what steps all parameters together, once all have their states; None where that can't be done."""
+        if not self._batched and all(slot.alive is not None for slot in self.slots):
+            self._batched = True
+            members = [[i for i, slot in enumerate(self.slots) if slot.group is group] for group in self.groups]
+            if all(members) and not any(slot.private for slot in self.slots):
+                self._batch = self.plan().batch(members, self.ranges())
+                forms = ({(s.alive, s.leaf.variant): s for s in map(self.slots.__getitem__, own)} for own in members)
+                self._kinds = [list(form.values()) for form in forms]
+        return self._batch
+
+    def kinds(self, group: int) -> list[Slot]:
+        """Return one slot for each set of states that parameters of a group have, once there is a batch."""
+        return self._kinds[group]
 
     def ranges(self) -> Ranges:
         """Return the memory of parameters and states."""

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -89,11 +89,15 @@ def find_compiler() -> Compiler:
     raise ToolchainError("no C compiler was found; tried " + "; ".join(tried))
 
 
-def build(source: Path, library: Path) -> None:
-    """Build a shared library from a C file. Raises ToolchainError; leaves no half-written library."""
+def build(source: Path, library: Path, includes: Sequence[Path] = ()) -> None:
+    """Build a shared library from a C file, with folders of headers.
+
+    Raises ToolchainError; leaves no half-written library.
+    """
     source, library = source.absolute(), library.absolute()
     compiler = find_compiler()
-    command = [*compiler.command, *FLAGS, "-o", str(library), str(source), "-lm"]
+    headers = [f"-I{folder}" for folder in includes]
+    command = [*compiler.command, *FLAGS, *headers, "-o", str(library), str(source), "-lm"]
     environment = {key: value for key, value in os.environ.items() if key not in ("CFLAGS", "CPPFLAGS", "LDFLAGS")}
     try:
         with subprocess.Popen(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +26,10 @@ Kind = Literal["leaf", "nothing", "sequence", "mapping", "pairs", "fields", "nod
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The shape of a structure, without its arrays: enough to find the leaves of another structure of that shape."""
+    """The shape of a structure, without its arrays: enough to find the leaves of another structure of that shape.
+
+    `flat` says that every child is a leaf, so that what a structure is taken apart into needn't be looked at again.
+    """
 
     kind: Kind
     name: str
@@ -34,6 +37,10 @@ class Node:
     children: tuple[Node, ...] = ()
     type: type | None = None
     leaves: tuple[str, ...] = ()
+    flat: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flat", all(child.kind == "leaf" for child in self.children))
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +271,8 @@ def _match(node: Node, gradients: Any, out: list[Any]) -> None:
         out.extend([None] * len(node.leaves))
     elif node.kind == "nothing":
         raise ValueError(f"{_described(node)}: the parameter is None, so None was expected, got {kind(gradients)}")
+    elif node.flat:
+        out.extend(_parts(node, gradients))
     else:
         for child, part in zip(node.children, _parts(node, gradients), strict=True):
             _match(child, part, out)

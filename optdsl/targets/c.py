@@ -7,6 +7,7 @@ collide with each other, and hardly with a macro. What doesn't depend on the rul
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from string import Template
@@ -265,7 +266,7 @@ class _Kernel:
                 index = [hyper.symbol.name for hyper in self.rule.hypers].index(symbol.name)
                 return f"((const double *)(uintptr_t)row[HYPERS])[{index}]"
             case Role.STEP:
-                return "(double)row[STEP]"
+                return "(double)(row[STEPS] + 1)"
             case Role.SIZE:
                 return "(double)row[COUNT]"
             case Role.NDIM:
@@ -296,13 +297,31 @@ class _Kernel:
             self._coefficients(phase, suffix)
             if phase.folds or self._lines_read(phase):
                 self._folding_loop(phase, suffix)
+            elif self.rule.gradient in phase.reads():
+                writer.line("const int64_t most = clips ? RUN : hi - lo;")
+                with writer.block("for (int64_t run = 0; run < hi - lo; run += most) {", "}"):
+                    writer.line("const int64_t length = hi - lo - run < most ? hi - lo - run : most;")
+                    self._run_loop(phase, suffix, [])
             else:
-                # The arrays of a step never overlap. `restrict` says so, but is lost where the function is inlined.
-                writer.line("#pragma GCC ivdep")
-                with writer.block("for (int64_t i = 0; i < hi - lo; ++i) {", "}"):
-                    self._body(phase, suffix)
-                self._line(None)
+                writer.line("const int64_t run = 0, length = hi - lo;")
+                self._run_loop(phase, suffix, [])
             writer.line("(void)c, (void)sums, (void)lines;")
+
+    def _run_loop(self, phase: Phase, suffix: str, folds: Sequence[_Folded]) -> None:
+        """Print the loop over the elements [run, run + length), with what reductions accumulate of each."""
+        ctype, writer = TYPES[suffix], self.writer
+        if self.rule.gradient in phase.reads():
+            # Clipping in a loop of its own keeps it out of the loop of those who don't clip.
+            g = self.rule.gradient.name
+            writer.line(f"const {ctype} *restrict {g}_run = clips ? clipped : {g}_at + run;")
+            writer.line(f"if (clips) clip_{suffix}(clipped, {g}_at + run, length, limit, scale);")
+        # The arrays of a step never overlap. `restrict` says so, but is lost where the function is inlined.
+        writer.line("#pragma GCC ivdep")
+        with writer.block("for (int64_t i = run; i < run + length; ++i) {", "}"):
+            self._body(phase, suffix)
+            for index, fold in enumerate(folds):
+                writer.line(f"run{index}[i - run] = {fold.term};")
+        self._line(None)
 
     def _lines_read(self, phase: Phase) -> list[Symbol]:
         """Return the values of lines that a phase reads."""
@@ -343,6 +362,8 @@ class _Kernel:
             self.writer.line(
                 f"const {ctype} limit = ({ctype}){hypers}[{count}], scale = ({ctype}){hypers}[{count + 1}];"
             )
+            self.writer.line("const int clips = limit < INFINITY || scale != 1;")
+            self.writer.line(f"{ctype} clipped[RUN];")
 
     def _body(self, phase: Phase, suffix: str) -> None:
         """Print the assignments for element i."""
@@ -353,10 +374,8 @@ class _Kernel:
         read -= set(self.lines)
         for symbol in sorted((s for s in read if s.rate is Rate.ELEMENT), key=lambda s: (s.role.value, s.name)):
             cast = "" if self._stored(symbol, ctype) == ctype else f"({ctype})"
-            value = f"{cast}{symbol.name}_at[i]"
-            if symbol.role is Role.GRADIENT:
-                # Exact where nothing is clipped and scaled: the limit is infinity then, and the scale 1.
-                value = f"lesser_{suffix}(greater_{suffix}({value}, -limit), limit) * scale"
+            place = "_run[i - run]" if symbol.role is Role.GRADIENT else "_at[i]"
+            value = f"{cast}{symbol.name}{place}"
             writer.line(f"const {ctype} {spell(symbol)} = {value};")
         for let in phase.lets:
             of = "int" if kind(let.value) is Kind.BOOLEAN else ctype
@@ -395,12 +414,7 @@ class _Kernel:
                 number = self.lines[symbol]
                 writer.line(f"{TYPES[suffix]} line{number}[RUN];")
                 writer.line(f"repeat_{suffix}(line{number}, of_lines + {number}, length, lo + run, line);")
-            writer.line("#pragma GCC ivdep")
-            with writer.block("for (int64_t i = run; i < run + length; ++i) {", "}"):
-                self._body(phase, suffix)
-                for index, fold in enumerate(folds):
-                    writer.line(f"run{index}[i - run] = {fold.term};")
-            self._line(None)
+            self._run_loop(phase, suffix, folds)
             for index, fold in enumerate(folds[:count]):
                 writer.line(f"{fold.kind}_lanes(lanes{index}, run{index}, length);")
             for index, (let, fold) in enumerate(zip(phase.rows, folds[count:], strict=True), count):

@@ -4,15 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A row of the table is one parameter: these columns, then the addresses of its states. LINE is the number of elements
-   that share an index of the first axis, at least 1; at LINE_VALUES lie what is reduced over each such line. */
-enum { COUNT, STEP, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, NDIM, LINE, LINE_VALUES, STATES };
+/* A row of the table is one parameter: these columns, then the addresses of its states. STEPS counts the steps done
+   before this one. At HYPERS lie the hyperparameters, then what elements of the gradient are clipped to, then their
+   factor. LINE is the number of elements that share an index of the first axis, at least 1; at LINE_VALUES lie what is
+   reduced over each such line. */
+enum { COUNT, STEPS, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, NDIM, LINE, LINE_VALUES, STATES };
 enum {
     BLOCK = 65536,     /* elements whose reductions are added up together, whatever the number of threads */
     PIECE = 4096,      /* elements after which the states follow that only follow the parameter */
     WORTH = 262144,    /* elements for which a thread is worth starting */
     MOST_THREADS = 64,
-    RUN = 256,         /* elements computed before their reductions are added up */
+    RUN = 256,         /* elements whose gradient is clipped, or computed before their reductions are added up */
     LANES = 16
 };
 
@@ -26,6 +28,14 @@ static inline double modulo_f64(double a, double b) {
 static inline float sign_f32(float a) { return a > 0.0f ? 1.0f : a < 0.0f ? -1.0f : a == 0.0f ? 0.0f : a; }
 static inline float lesser_f32(float a, float b) { const float least = a < b ? a : b; return a != a ? a : least; }
 static inline float greater_f32(float a, float b) { const float most = a > b ? a : b; return a != a ? a : most; }
+
+/* Gradients as the equations have them: clipped to +-limit, then scaled. */
+static inline void clip_f32(float *restrict to, const float *restrict g, int64_t n, float limit, float scale) {
+    for (int64_t i = 0; i < n; ++i) to[i] = lesser_f32(greater_f32(g[i], -limit), limit) * scale;
+}
+static inline void clip_f64(double *restrict to, const double *restrict g, int64_t n, double limit, double scale) {
+    for (int64_t i = 0; i < n; ++i) to[i] = lesser_f64(greater_f64(g[i], -limit), limit) * scale;
+}
 
 /* Reductions: in lanes within a block, then lane by lane, then block by block. */
 static inline void total_lanes(double *restrict lanes, const double *restrict run, int64_t length) {
@@ -192,7 +202,7 @@ static inline int64_t split_of(int64_t elements, int64_t k, int64_t threads) {
 }
 
 static inline int same_scalars(const int64_t *a, const int64_t *b) {
-    return a[STEP] == b[STEP] && a[VARIANT] == b[VARIANT] && a[HYPERS] == b[HYPERS];
+    return a[STEPS] == b[STEPS] && a[VARIANT] == b[VARIANT] && a[HYPERS] == b[HYPERS];
 }
 
 /* ---- for each element type ---- */
@@ -299,61 +309,67 @@ static void run_$S(step_$S *s, int64_t threads) {
     for (int64_t r = 0; SCALAR_STATES && r < s->rows; ++r) finish(s->table + r * COLUMNS, s->c[r]);
 }
 
-/* Sum of squares of g, each element clipped to +-limit first; in float64, in an order that depends on n alone. */
-typedef struct { const $T *g; int64_t n; $T limit; double *partial; } squares_$S;
-static double squares_block_$S(const squares_$S *s, int64_t b) {
-    const int64_t lo = b * BLOCK, hi = lo + BLOCK < s->n ? lo + BLOCK : s->n;
-    const $T limit = s->limit;
+/* What is found in a block of a gradient. */
+typedef double look_$S(const $T *g, int64_t n, $T limit);
+
+/* The sum of squares of elements, each clipped to +-limit first; in float64. */
+static double squares_$S(const $T *g, int64_t n, $T limit) {
     double lanes[LANES] = {0.0};
-    int64_t at = lo;
+    int64_t at = 0;
     if (limit < ($T)INFINITY) {
-        for (; at + LANES <= hi; at += LANES)
+        for (; at + LANES <= n; at += LANES)
             for (int k = 0; k < LANES; ++k) {
-                const double v = lesser_$S(greater_$S(s->g[at + k], -limit), limit);
+                const double v = lesser_$S(greater_$S(g[at + k], -limit), limit);
                 lanes[k] += v * v;
             }
     } else {
-        for (; at + LANES <= hi; at += LANES)
-            for (int k = 0; k < LANES; ++k) lanes[k] += (double)s->g[at + k] * (double)s->g[at + k];
+        for (; at + LANES <= n; at += LANES)
+            for (int k = 0; k < LANES; ++k) lanes[k] += (double)g[at + k] * (double)g[at + k];
     }
-    for (int k = 0; at < hi; ++at, ++k) {
-        const double v = lesser_$S(greater_$S(s->g[at], -limit), limit);
+    for (int k = 0; at < n; ++at, ++k) {
+        const double v = lesser_$S(greater_$S(g[at], -limit), limit);
         lanes[k] += v * v;
     }
     return total_of(lanes);
 }
-static void squares_share_$S(void *context, int64_t k, int64_t threads) {
-    const squares_$S *s = context;
-    const int64_t blocks = (s->n + BLOCK - 1) / BLOCK;
-    for (int64_t b = blocks * k / threads; b < blocks * (k + 1) / threads; ++b) s->partial[b] = squares_block_$S(s, b);
-}
-double optdsl_squares_$S(const $T *g, int64_t n, double limit, int64_t threads) {
-    squares_$S s = {g, n, ($T)limit, NULL};
-    const int64_t blocks = (n + BLOCK - 1) / BLOCK;
-    double sum = 0.0;
-    if (worthwhile(n, threads) > 1) s.partial = malloc((size_t)blocks * sizeof *s.partial);
-    if (s.partial) parallel(squares_share_$S, &s, worthwhile(n, threads));
-    for (int64_t b = 0; b < blocks; ++b) sum += s.partial ? s.partial[b] : squares_block_$S(&s, b);
-    free(s.partial);
-    return sum;
+/* 1 where an element is infinite or NaN, else 0. */
+static double strange_$S(const $T *g, int64_t n, $T limit) {
+    int bad = 0;
+    for (int64_t i = 0; i < n; ++i) bad |= !(fabs$F(g[i]) < ($T)INFINITY);
+    (void)limit;
+    return bad;
 }
 
-/* Whether every element of g is finite. */
-typedef struct { const $T *g; int64_t n; int bad[MOST_THREADS]; } finite_$S;
-static void finite_share_$S(void *context, int64_t k, int64_t threads) {
-    finite_$S *s = context;
-    int bad = 0;
-    for (int64_t i = split_of(s->n, k, threads); i < split_of(s->n, k + 1, threads); ++i)
-        bad |= !(fabs$F(s->g[i]) < ($T)INFINITY);
-    s->bad[k] = bad;
+/* Look through the gradients of all rows; what is found in the blocks of each is added up in their order. */
+typedef struct { const int64_t *table; int64_t rows, blocks; look_$S *look; $T limit; double *found; } scan_$S;
+static void scan_share_$S(void *context, int64_t k, int64_t threads) {
+    const scan_$S *s = context;
+    const int64_t from = split_of(s->blocks, k, threads), to = split_of(s->blocks, k + 1, threads);
+    for (int64_t r = 0, at = 0; r < s->rows && at < to; ++r) {
+        const int64_t *row = s->table + r * COLUMNS, n = row[COUNT], blocks = (n + BLOCK - 1) / BLOCK;
+        for (int64_t b = from > at ? from - at : 0; b < blocks && at + b < to; ++b) {
+            const $T *g = (const $T *)(uintptr_t)row[GRADIENT] + b * BLOCK;
+            s->found[at + b] = s->look(g, n - b * BLOCK < BLOCK ? n - b * BLOCK : BLOCK, s->limit);
+        }
+        at += blocks;
+    }
 }
-int optdsl_finite_$S(const $T *g, int64_t n, int64_t threads) {
-    finite_$S s = {.g = g, .n = n};
-    const int64_t count = worthwhile(n, threads);
-    parallel(finite_share_$S, &s, count);
-    for (int64_t k = 0; k < count; ++k)
-        if (s.bad[k]) return 0;
-    return 1;
+static int look_through_$S(int64_t rows, const int64_t *table, look_$S *look, double limit, int64_t threads, double *sums) {
+    scan_$S s = {table, rows, 0, look, ($T)limit, NULL};
+    int64_t elements = 0;
+    for (int64_t r = 0; r < rows; ++r) {
+        elements += table[r * COLUMNS + COUNT];
+        s.blocks += (table[r * COLUMNS + COUNT] + BLOCK - 1) / BLOCK;
+    }
+    s.found = malloc((size_t)(s.blocks + 1) * sizeof *s.found);
+    if (!s.found) return 1;
+    parallel(scan_share_$S, &s, worthwhile(elements, threads));
+    for (int64_t r = 0, at = 0; r < rows; ++r) {
+        const int64_t end = at + (table[r * COLUMNS + COUNT] + BLOCK - 1) / BLOCK;
+        for (sums[r] = 0.0; at < end; ++at) sums[r] += s.found[at];
+    }
+    free(s.found);
+    return 0;
 }
 
 /* ---- after both element types ---- */
@@ -367,4 +383,22 @@ int optdsl_step(int64_t rows_f32, const int64_t *table_f32, int64_t rows_f64, co
     if (!failed && rows_f64 > 0) run_f64(&wide, threads);
     end_f32(&single), end_f64(&wide);
     return failed;
+}
+
+/* For every row of two tables, one table after the other: the sum of squares of its gradient, each element clipped to
+   +-limit first. Returns 0, or 1 where there is no memory. */
+int optdsl_squares(
+    int64_t rows_f32, const int64_t *table_f32, int64_t rows_f64, const int64_t *table_f64, double limit, int64_t threads,
+    double *sums
+) {
+    return look_through_f32(rows_f32, table_f32, squares_f32, limit, threads, sums)
+        || look_through_f64(rows_f64, table_f64, squares_f64, limit, threads, sums + rows_f32);
+}
+
+/* For every row of two tables: in how many blocks its gradient isn't finite. Returns 0, or 1 where there is no memory. */
+int optdsl_strange(
+    int64_t rows_f32, const int64_t *table_f32, int64_t rows_f64, const int64_t *table_f64, int64_t threads, double *blocks
+) {
+    return look_through_f32(rows_f32, table_f32, strange_f32, 0.0, threads, blocks)
+        || look_through_f64(rows_f64, table_f64, strange_f64, 0.0, threads, blocks + rows_f32);
 }

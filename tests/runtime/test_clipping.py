@@ -82,7 +82,7 @@ def test_the_reduced_norm_keeps_to_the_clip_value() -> None:
 @given(st.lists(st.floats(-1e150, 1e150), min_size=1, max_size=8), st.floats(1e-3, 1e3))
 def test_the_clipped_norm_is_the_bound_or_less(values: list[float], bound: float) -> None:
     gradient = np.array(values)
-    factor = norm_factor(SGD.kernel, [gradient], bound, inf)
+    factor = norm_factor(SGD.kernel.squares([gradient], inf), lambda: [gradient], bound, inf)
     assert 0.0 < factor <= 1.0
     assert np.hypot.reduce(gradient) * factor <= bound * (1 + 1e-14)
 

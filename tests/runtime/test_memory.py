@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.lib.array_utils import byte_bounds
 from numpy.lib.stride_tricks import as_strided
 
-from optdsl.runtime.memory import Ranges, check_parameter, flat_of
+from optdsl.runtime.memory import check_parameter, flat_of
+from optdsl.runtime.ranges import Ranges
 
 from .handmade import SGD, Adam, Mixed, adam_reference
 

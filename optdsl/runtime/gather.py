@@ -1,0 +1,86 @@
+"""A small library that reads the addresses of many arrays in one call. Where it can't be built it is done without."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from optdsl.runtime import cache, toolchain
+
+SOURCE = Path(__file__).with_name("gather.c")
+Function = Callable[..., int]
+
+
+@functools.cache
+def function() -> Function | None:
+    """Return `optdsl_gather` of `gather.c`; None where it can't be had.
+
+    That is where Python's headers or a compiler are missing, and on a Python without CPython's lock and layout.
+    """
+    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return None
+    try:
+        library = _library()
+    except (toolchain.ToolchainError, OSError):
+        return None
+    if library is None:
+        return None
+    gather = library.optdsl_gather
+    addresses = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+    gather.argtypes = (ctypes.py_object, ctypes.py_object, ctypes.py_object, *addresses, ctypes.c_int64)
+    gather.restype = ctypes.c_int64
+    return gather if _reads_arrays(gather) else None
+
+
+def _includes() -> list[Path]:
+    """Return the folders of headers; empty where one is missing."""
+    python = [Path(sysconfig.get_path(name)) for name in ("include", "platinclude")]
+    if not (python[0] / "Python.h").exists() or not (Path(np.get_include()) / "numpy").is_dir():
+        return []
+    return [*dict.fromkeys(python), Path(np.get_include())]
+
+
+def _library() -> ctypes.PyDLL | None:
+    """Return the built library, from the cache or built into it. Raises ToolchainError and OSError."""
+    text = SOURCE.read_text(encoding="utf-8")
+    versions = {"python": sys.version, "numpy": np.__version__, "processor": cache.processor()}
+    key = cache.key(text=text, flags=" ".join(toolchain.FLAGS), **versions)
+    name = "libgather.so"
+    entry = cache.lookup(key)
+    if entry is not None:
+        return ctypes.PyDLL(str(entry / name))
+    includes = _includes()
+    if not includes:
+        return None
+    try:
+        with cache.building() as folder:
+            toolchain.build(SOURCE, folder / name, includes)
+            return ctypes.PyDLL(str(cache.publish(folder, key) / name))
+    except cache.CacheUnusable:
+        with tempfile.TemporaryDirectory(prefix="optdsl-") as outside:
+            toolchain.build(SOURCE, Path(outside) / name, includes)
+            return ctypes.PyDLL(str(Path(outside) / name))
+
+
+def _reads_arrays(gather: Function) -> bool:
+    """Return whether the library sees arrays as they are: it was made for this layout of them."""
+    parameters = (np.zeros(3), np.zeros((2, 1), np.float32))
+    gradients = (np.ones(3), np.ones((2, 1), np.float32))
+    found = np.zeros(2, np.int64)
+    cells = np.array([found.ctypes.data, found.ctypes.data + 8], np.int64)
+    spans = np.zeros(0, np.int64)
+
+    def taken(given: tuple[npt.NDArray[np.floating], ...]) -> int:
+        arrays = (cells.ctypes.data, spans.ctypes.data, spans.ctypes.data)
+        return gather(given, parameters, np.ndarray, *arrays, 0)
+
+    addresses = [gradient.ctypes.data for gradient in gradients]
+    return taken(gradients[::-1]) == 0 and taken(gradients) == 2 and found.tolist() == addresses
