@@ -73,6 +73,19 @@ def test_loops_are_vectorised(rule: str, gcc: toolchain.Compiler, tmp_path: Path
     assert sum(not done for done in loops.values()) == LEFT_ALONE.get(rule, 0)
 
 
+def test_memory_is_passed_over_once(rule: str) -> None:
+    """Without reductions there is one loop, for all elements, and every loop reads and writes an array at most once."""
+    path = bundled.path(rule)
+    assert path is not None
+    code = compile_source(SourceFile(str(path), path.read_text(encoding="utf-8")), "c", "rule")["rule.c"]
+    assert "PHASES = 1," in code or "REDUCTIONS = 1," in code
+    loops = re.split(r"static void phase_\d+_\d+_f\d\d\(", code)[1:]
+    for loop in loops:
+        touched = re.findall(r"\b(\w+_at)\[i\]( = )?|= (?:\(\w+\))?(\w+_run)\[i - run\]", loop.partition("\n}\n")[0])
+        assert len(touched) == len(set(touched)), touched
+        assert any(writes for _, writes, _ in touched) or "REDUCTIONS = 1," in code
+
+
 def test_the_measure_can_fail(gcc: toolchain.Compiler, tmp_path: Path) -> None:
     """A loop that calls a function of the C library isn't vectorised, and is seen not to be."""
     text = "rule R(x, g)\nupdate\n  x' = x - cbrt(g)\n"
