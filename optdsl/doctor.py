@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from optdsl import bundled
-from optdsl.runtime import cache, toolchain
+from optdsl.runtime import cache, gather, toolchain
 from optdsl.runtime.kernel import threads
 from optdsl.version import __version__
 
@@ -37,7 +37,7 @@ def findings() -> list[Finding]:
     ]
     rows += [_package(name, optional=True) for name in ("matplotlib", "ziglang", "torch", "jax")]
     rows += [_compiler(), _cache(), Finding("threads", "ok", f"{threads()} (OPTDSL_NUM_THREADS changes it)")]
-    rows += [_target("numpy", optional=False), _target("c", optional=True)]
+    rows += [_target("numpy", optional=False), _target("c", optional=True), _gathering()]
     return rows
 
 
@@ -62,6 +62,14 @@ def _cache() -> Finding:
             return Finding("cache", "ok", f"{len(cache.entries())} entries in {cache.folder()}")
     except OSError as error:
         return Finding("cache", "missing", f"{error}; rules are compiled again in each process")
+
+
+def _gathering() -> Finding:
+    """Say whether steps of many parameters in C find gradients fast."""
+    if gather.function() is None:
+        detail = "can't be built (it takes a C compiler and Python's headers): small parameters step more slowly in C"
+        return Finding("gathering", "missing", detail)
+    return Finding("gathering", "ok", "the gradients of a step in C are found in one call")
 
 
 def _target(name: str, optional: bool) -> Finding:
