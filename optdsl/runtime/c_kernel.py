@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,19 +58,19 @@ class CKernel:
         return CPlan(self, leaves)
 
     def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
-        return _in_order(self._scan(gradients, self.library.optdsl_squares, clip_value))
+        return _in_order(self._scan(gradients, self.library.optdsl_squares, clip_value).values())
 
     def finite(self, gradients: Sequence[Array]) -> list[bool]:
-        return [strange == 0.0 for strange in self._scan(gradients, self.library.optdsl_strange)]
+        return [strange == 0.0 for strange in self._scan(gradients, self.library.optdsl_strange).values()]
 
-    def _scan(self, gradients: Sequence[Array], function: Callable[..., int], *args: float) -> list[float]:
-        """Look through gradients and return what is found, one number each."""
+    def _scan(self, gradients: Sequence[Array], function: Callable[..., int], *args: float) -> dict[int, float]:
+        """Look through gradients and return what is found in each, by its place."""
         members = [[i for i, gradient in enumerate(gradients) if gradient.itemsize == size] for size in (4, 8)]
         tables = [np.zeros((len(chosen), self.width), np.int64) for chosen in members]
         for chosen, table in zip(members, tables, strict=True):
             for row, index in zip(table, chosen, strict=True):
                 row[COUNT], row[GRADIENT] = gradients[index].size, gradients[index].ctypes.data
-        return scanned(function, members, _arguments(tables), *args)
+        return scanned(function, members, tables, *args)
 
 
 def _arguments(tables: Sequence[Table]) -> list[int]:
@@ -79,23 +79,20 @@ def _arguments(tables: Sequence[Table]) -> list[int]:
 
 
 def scanned(
-    function: Callable[..., int], members: Sequence[Sequence[int]], tables: Sequence[int], *args: float
-) -> list[float]:
-    """Return what a function of the library finds in the gradient of each leaf, in the order of the leaves.
+    function: Callable[..., int], members: Sequence[Sequence[int]], tables: Sequence[Table], *args: float
+) -> dict[int, float]:
+    """Return what a function of the library finds in the gradient of each leaf, by their numbers and in that order.
 
     `members` has the numbers of the leaves whose rows are in each table. Raises MemoryError.
     """
     places = [index for chosen in members for index in chosen]
     found = np.zeros(len(places), np.float64)
-    if function(*tables, *args, threads(), found.ctypes.data) != 0:
+    if function(*_arguments(tables), *args, threads(), found.ctypes.data) != 0:
         raise MemoryError("no memory for looking through the gradients; nothing was changed")
-    ordered = np.empty_like(found)
-    ordered[places] = found
-    result: list[float] = ordered.tolist()
-    return result
+    return dict(sorted(zip(places, found.tolist(), strict=True)))
 
 
-def _in_order(numbers: Sequence[float]) -> float:
+def _in_order(numbers: Iterable[float]) -> float:
     """Return a sum, added up from the first to the last in plain float64 on every version of Python."""
     total = 0.0
     for number in numbers:
@@ -116,6 +113,7 @@ class CPlan:
         self.rows = [Rows.of(leaf.data.shape, kernel.row_values) for leaf in leaves]
         self.members = [[index for index, leaf in enumerate(leaves) if leaf.flat.itemsize == size] for size in (4, 8)]
         self.tables = [self._table(chosen) for chosen in self.members]
+        self.whole = _arguments(self.tables)
         self.writer: object = None
         # Weak, so that a plan keeps no gradient alive that its owner has let go of.
         self.gradients: list[weakref.ref[Array] | None] = []
@@ -146,7 +144,7 @@ class CPlan:
         self.step(_arguments(chosen))
 
     def step(self, tables: Sequence[int]) -> None:
-        """Step every row of the tables. Raises MemoryError before anything has changed."""
+        """Step every row of tables. Raises MemoryError before anything has changed."""
         if self.kernel.library.optdsl_step(*tables, threads()) != 0:
             raise MemoryError("no memory for the scratch space of a step; nothing was changed")
 
@@ -169,58 +167,71 @@ class CPlan:
 
 
 class CBatch:
-    """All rows of a plan's tables in one go, the addresses of gradients read by `optdsl/runtime/gather.c`."""
+    """Rows of a plan's tables in one go, the addresses of gradients read by `optdsl/runtime/gather.c`."""
 
     def __init__(self, plan: CPlan, function: gather.Function, groups: Sequence[Sequence[int]], ranges: Ranges) -> None:
         self.plan = plan
         self.function = function
         self.parameters = tuple(leaf.data for leaf in plan.leaves)
         self.spans = np.array(ranges.lows, np.int64), np.array(ranges.reach, np.int64)
-        cells = np.zeros(len(plan.leaves), np.int64)
-        group_of = {index: number for number, group in enumerate(groups) for index in group}
-        owners = []
-        for members, table in zip(plan.members, plan.tables, strict=True):
+        self.cells = np.zeros(len(plan.leaves), np.int64)
+        self.given = np.zeros(len(plan.leaves), np.int8)
+        self.members = [np.array(members, np.intp) for members in plan.members]
+        group_of = np.zeros(len(plan.leaves), np.intp)
+        for number, group in enumerate(groups):
+            group_of[group] = number
+        for members, table in zip(self.members, plan.tables, strict=True):
             first, stride = table.ctypes.data + GRADIENT * table.itemsize, table.strides[0]
-            cells[members] = [first + row * stride for row in range(len(members))]
-            owners.append(np.array([group_of[index] for index in members], np.int64))
+            self.cells[members] = first + stride * np.arange(len(members))
+        owners = [group_of[members] for members in self.members]
         self.rows_of = [[np.flatnonzero(owner == number) for owner in owners] for number in range(len(groups))]
-        self.counts = [table[:, STEPS] for table in plan.tables if len(table)]
-        self.cells = cells
-        self.addresses = (cells.ctypes.data, *(span.ctypes.data for span in self.spans), len(ranges.lows))
-        self.arguments = _arguments(plan.tables)
+        spans = (span.ctypes.data for span in self.spans)
+        self.addresses = (self.cells.ctypes.data, *spans, len(ranges.lows), self.given.ctypes.data)
         self.vectors: list[Vector | None] = [None] * len(groups)
         self.held: tuple[Any, ...] = ()
+        self.all = False
 
     def take(self, gradients: Sequence[Any]) -> bool:
-        plan = self.plan
-        if plan.writer is not self:
-            plan.writer = self
+        if self.plan.writer is not self:
+            self.plan.writer = self
             self.vectors = [None] * len(self.vectors)
         held = tuple(gradients)
-        if self.function(held, self.parameters, np.ndarray, *self.addresses) != len(self.parameters):
+        taken = self.function(held, self.parameters, np.ndarray, *self.addresses)
+        if taken < 0:
             return False
-        self.held = held
+        self.held, self.all = held, taken == len(held)
         return True
 
     def release(self) -> None:
         self.held = ()
 
     def gradients(self) -> Sequence[Array]:
-        return [gradient.reshape(-1) for gradient in self.held]
+        return [gradient.reshape(-1) for gradient in self.held if gradient is not None]
 
     def squares(self, clip_value: float) -> float:
-        plan = self.plan
-        return _in_order(scanned(plan.kernel.library.optdsl_squares, plan.members, self.arguments, clip_value))
+        return _in_order(self._scanned(self.plan.kernel.library.optdsl_squares, clip_value).values())
 
     def finite(self) -> list[bool]:
-        plan = self.plan
-        found = scanned(plan.kernel.library.optdsl_strange, plan.members, self.arguments)
-        return [strange == 0.0 for strange in found]
+        found = self._scanned(self.plan.kernel.library.optdsl_strange)
+        return [found.get(index, 0.0) == 0.0 for index in range(len(self.held))]
 
-    def steps(self, group: int) -> int | None:
-        counts = [table[rows, STEPS] for table, rows in zip(self.plan.tables, self.rows_of[group], strict=True)]
-        together = np.concatenate(counts)
-        return int(together[0]) if (together == together[0]).all() else None
+    def _scanned(self, function: Callable[..., int], *args: float) -> dict[int, float]:
+        chosen = self._chosen()
+        members = [own[rows].tolist() for own, rows in zip(self.members, chosen, strict=True)]
+        tables = [table[rows] for table, rows in zip(self.plan.tables, chosen, strict=True)]
+        return scanned(function, members, tables, *args)
+
+    def _chosen(self) -> list[Any]:
+        """Return what picks the rows of each table that have a gradient."""
+        if self.all:
+            return [slice(None)] * len(self.members)
+        return [np.flatnonzero(self.given[members]) for members in self.members]
+
+    def steps(self, group: int) -> list[int]:
+        counts: set[int] = set()
+        for table, members, rows in zip(self.plan.tables, self.members, self.rows_of[group], strict=True):
+            counts |= set(table[rows[self.given[members[rows]] != 0], STEPS].tolist())
+        return sorted(counts)
 
     def run(self, vectors: Sequence[Vector]) -> None:
         for number, vector in enumerate(vectors):
@@ -228,6 +239,13 @@ class CBatch:
                 for table, rows in zip(self.plan.tables, self.rows_of[number], strict=True):
                     table[rows, HYPERS] = vector.ctypes.data
                 self.vectors[number] = vector
-        self.plan.step(self.arguments)
-        for counts in self.counts:
-            counts += 1
+        if self.all:
+            self.plan.step(self.plan.whole)
+            for table in self.plan.tables:
+                table[:, STEPS] += 1
+            return
+        chosen = self._chosen()
+        parts = [table[rows] for table, rows in zip(self.plan.tables, chosen, strict=True)]
+        self.plan.step(_arguments(parts))
+        for table, rows in zip(self.plan.tables, chosen, strict=True):
+            table[rows, STEPS] += 1

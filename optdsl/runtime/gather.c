@@ -31,26 +31,30 @@ static int plain(PyObject *g, PyArrayObject *p, const PyTypeObject *array_type) 
     return 1;
 }
 
-/* Write the address of each gradient to where cells[i] points. Returns how many were taken, which are all of them, or as
-   many as come before the first that isn't plain or shares memory with one of the spans. An address that is there
-   already has been looked at before. Two tuples of the same length. */
+/* Write the address of each gradient to where cells[i] points, and to given[i] whether there is one: None stands for no
+   gradient. Returns how many there are; -1 where one isn't plain or shares memory with one of the spans. An address that
+   is there already has been looked at before. Two tuples of the same length. */
 int64_t optdsl_gather(
     PyObject *gradients, PyObject *parameters, PyObject *array_type, const int64_t *cells, const int64_t *lows,
-    const int64_t *reach, int64_t spans
+    const int64_t *reach, int64_t spans, int8_t *given
 ) {
     const Py_ssize_t count = PyTuple_GET_SIZE(parameters);
-    if (PyTuple_GET_SIZE(gradients) != count) return 0;
+    int64_t taken = 0;
+    if (PyTuple_GET_SIZE(gradients) != count) return -1;
     for (Py_ssize_t i = 0; i < count; ++i) {
         PyObject *g = PyTuple_GET_ITEM(gradients, i);
         PyArrayObject *p = (PyArrayObject *)PyTuple_GET_ITEM(parameters, i);
-        if (!plain(g, p, (PyTypeObject *)array_type)) return i;
+        given[i] = g != Py_None;
+        if (!given[i]) continue;
+        if (!plain(g, p, (PyTypeObject *)array_type)) return -1;
+        ++taken;
         const int64_t low = (int64_t)(intptr_t)PyArray_DATA((PyArrayObject *)g);
         int64_t *cell = (int64_t *)(intptr_t)cells[i];
         if (*cell == low) continue;
         int64_t bytes = PyArray_DESCR(p)->type_num == NPY_FLOAT ? 4 : 8;
         for (int axis = 0; axis < PyArray_NDIM(p); ++axis) bytes *= PyArray_DIMS(p)[axis];
-        if (meets(lows, reach, spans, low, low + bytes)) return i;
+        if (meets(lows, reach, spans, low, low + bytes)) return -1;
         *cell = low;
     }
-    return count;
+    return taken;
 }

@@ -34,8 +34,8 @@ def function() -> Function | None:
     if library is None:
         return None
     gather = library.optdsl_gather
-    addresses = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-    gather.argtypes = (ctypes.py_object, ctypes.py_object, ctypes.py_object, *addresses, ctypes.c_int64)
+    objects, addresses = (ctypes.py_object,) * 3, (ctypes.c_void_p,) * 3
+    gather.argtypes = (*objects, *addresses, ctypes.c_int64, ctypes.c_void_p)
     gather.restype = ctypes.c_int64
     return gather if _reads_arrays(gather) else None
 
@@ -76,11 +76,12 @@ def _reads_arrays(gather: Function) -> bool:
     gradients = (np.ones(3), np.ones((2, 1), np.float32))
     found = np.zeros(2, np.int64)
     cells = np.array([found.ctypes.data, found.ctypes.data + 8], np.int64)
-    spans = np.zeros(0, np.int64)
+    spans, there = np.zeros(0, np.int64), np.zeros(2, np.int8)
 
-    def taken(given: tuple[npt.NDArray[np.floating], ...]) -> int:
+    def taken(given: tuple[npt.NDArray[np.floating] | None, ...]) -> int:
         arrays = (cells.ctypes.data, spans.ctypes.data, spans.ctypes.data)
-        return gather(given, parameters, np.ndarray, *arrays, 0)
+        return gather(given, parameters, np.ndarray, *arrays, 0, there.ctypes.data)
 
-    addresses = [gradient.ctypes.data for gradient in gradients]
-    return taken(gradients[::-1]) == 0 and taken(gradients) == 2 and found.tolist() == addresses
+    if taken(gradients[::-1]) != -1 or taken((None, gradients[1])) != 1 or there.tolist() != [0, 1]:
+        return False
+    return taken(gradients) == 2 and found.tolist() == [gradient.ctypes.data for gradient in gradients]

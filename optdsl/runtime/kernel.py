@@ -50,13 +50,13 @@ class Leaf:
 
 
 class Batch(Protocol):
-    """All leaves of a plan stepped together, with gradients read straight from the caller's arrays."""
+    """The leaves of a plan stepped together, with gradients read straight from the caller's arrays."""
 
     def take(self, gradients: Sequence[Any]) -> bool:
         """Take a gradient for each leaf, to be kept until `release`; False, and none is taken, unless all are plain.
 
         Plain is a `numpy.ndarray` itself, of the parameter's shape and element type, contiguous, aligned, and apart
-        from parameters and states, for a parameter that can be written to.
+        from parameters and states, for a parameter that can be written to. None leaves a leaf as it is.
         """
 
     def release(self) -> None:
@@ -69,13 +69,13 @@ class Batch(Protocol):
         """Return what the kernel's `squares` does for the gradients taken. Raises MemoryError."""
 
     def finite(self) -> list[bool]:
-        """Return for each gradient taken whether all its elements are finite. Raises MemoryError."""
+        """Return for each leaf whether all elements of its gradient are finite, if it has one. Raises MemoryError."""
 
-    def steps(self, group: int) -> int | None:
-        """Return how many steps the leaves of a group have done; None where they differ."""
+    def steps(self, group: int) -> list[int]:
+        """Return the numbers of steps that leaves of a group have done which have a gradient, each number once."""
 
     def run(self, vectors: Sequence[Vector]) -> None:
-        """Step all leaves in place and count the step; `vectors` has one for each group.
+        """Step the leaves with a gradient in place and count the step; `vectors` has one for each group.
 
         Raises MemoryError before anything has changed.
         """

@@ -44,10 +44,10 @@ def _numbers_together(store: Store, batch: Batch) -> list[Numbers] | None:
             result.append(group.numbers(1))
             continue
         steps = batch.steps(index)
-        if steps is None:
+        if len(steps) > 1:
             return None
-        result.append(group.numbers(steps + 1))
-        if any(_changes(store, slot, result[-1]) for slot in store.kinds(index)):
+        result.append(group.numbers(steps[0] + 1) if steps else {})
+        if steps and any(_changes(store, slot, result[-1]) for slot in store.kinds(index)):
             return None
     return result
 
