@@ -85,12 +85,10 @@ def parse(text: str) -> Size:
     if text in MODELS:
         return Size(text, tuple(MODELS[text]()))
     count, times, each = text.partition("x")
-    numbers = [_number(part) for part in ((count, each) if times else (count,))]
-    if any(number is None for number in numbers):
+    tensors, elements = (_number(count), _number(each)) if times else (1, _number(text))
+    if tensors is None or elements is None:
         meant = suggestion(text, MODELS)
         raise ValueError(f"{text!r} is no size{meant}; write it {_FORMS}{', '.join(MODELS)}")
-    tensors, elements = numbers if times else (1, numbers[0])
-    assert tensors is not None and elements is not None
     if tensors < 1 or elements < 1:
         raise ValueError(f"the size {text!r} has no elements")
     if elements > MOST:
