@@ -500,9 +500,10 @@ def _run_trial(rule: str, **settings: Any) -> None:
               help="Who to time beside: their names, all, or none. By default all that are installed but "
               "torch-compiled, which takes 10 seconds and more to compile: name it.")  # fmt: skip
 @click.option("--size", "sizes", multiple=True, metavar="SIZE",
-              help="Elements of one tensor (16M), COUNTxELEMENTS, gpt2 or resnet50; else 1000x100 and 16M.")  # fmt: skip
-@click.option("--gradients", type=click.Choice(["same", "fresh"]), default="same", show_default=True,
-              help="Gradients in the same arrays, or in other arrays at every step.")  # fmt: skip
+              help="Elements of one tensor (16M), COUNTxELEMENTS, gpt2 or resnet50. Both 1000x100 and 16M "
+              "where none is given.")  # fmt: skip
+@click.option("--gradients", type=click.Choice(["same", "fresh", "both"]), default="same", show_default=True,
+              help="Gradients in the same arrays, in other arrays at every step, or one after the other.")  # fmt: skip
 @click.option("--rounds", type=int, metavar="N", help="Samples of each; by default as many as fit into 3 seconds.")
 @click.option("--threads", type=int, metavar="N", help="Threads to use; by default as many as there are cores.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False), metavar="FILE", help="Keep the results.")

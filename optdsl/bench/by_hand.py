@@ -166,5 +166,7 @@ def _compiled(name: str) -> Callable[..., None]:
             b[i] = momentum * b[i] + g[i]
             x[i] -= lr * b[i]
 
-    loop: Callable[..., None] = numba.njit(parallel=True)({"adam": adam, "momentum": with_momentum}[name])
+    loop: Callable[..., None] = numba.njit(parallel=True, error_model="numpy")(
+        {"adam": adam, "momentum": with_momentum}[name]
+    )
     return loop

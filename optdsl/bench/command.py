@@ -55,6 +55,7 @@ def run(sources: Sequence[tuple[str, SourceFile]], options: Options, console: Co
     chosen, absent = _targets(options.targets)
     left_out += absent
     _check_files(options)
+    kinds = [kind == "fresh" for kind in ("same", "fresh") if options.gradients in (kind, "both")]
     with machine.limited(options.threads), _progress() as say:
         about = machine.describe()
         report.say(console, report.about(about))
@@ -63,18 +64,19 @@ def run(sources: Sequence[tuple[str, SourceFile]], options: Options, console: Co
         rows: list[results.Row] = []
         subjects = [_subject(name, source, chosen, say) for name, source in sources]
         for subject in subjects:
-            _check_memory(subject, measured, against, options.gradients == "fresh")
+            _check_memory(subject, measured, against, any(kinds))
         for subject in subjects:
             for size in measured:
-                found, without = pair.run(
-                    subject, size, against, fresh=options.gradients == "fresh", rounds=options.rounds, seed=SEED,
-                    say=partial(_say_of, say, f"{subject.name} {size.name}"),
-                )  # fmt: skip
-                rows += found
-                report.show_pair(console, found)
-                for line in without:
-                    report.say(console, f"  {line}")
-                left_out += [line for line in without if line not in left_out]
+                for fresh in kinds:
+                    found, without = pair.run(
+                        subject, size, against, fresh=fresh, rounds=options.rounds, seed=SEED,
+                        say=partial(_say_of, say, f"{subject.name} {size.name}"),
+                    )  # fmt: skip
+                    rows += found
+                    report.show_pair(console, found)
+                    for line in (line for line in without if line not in left_out):
+                        report.say(console, f"  {line}")
+                        left_out.append(line)
     command = shlex.join(["optdsl", *sys.argv[1:]])
     _keep(results.Results(about, command, tuple(rows), tuple(left_out)), options, console)
 

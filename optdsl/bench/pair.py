@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,6 +57,16 @@ def having(subject: Subject, against: Sequence[peers.Peer]) -> list[peers.Peer]:
     ]  # fmt: skip
 
 
+def _lacking(subject: Subject, absent: Sequence[peers.Peer]) -> list[str]:
+    """Return the line that tells which peers lack a rule, if any do."""
+    names = ", ".join(peer.name for peer in absent)
+    if not names:
+        return []
+    if subject.bundled is None:
+        return [f"{names} left out of {subject.name}: they are known to have bundled rules only"]
+    return [f"{names} left out of {subject.name}: without this rule"]
+
+
 def needed(subject: Subject, size: Size, contestants: int, fresh: bool) -> int:
     """Return about how many bytes a measurement takes with all contestants' arrays in memory at once."""
     return size.elements * (contestants * (subject.streams.held + 4 * fresh) + 4 * TEMPORARIES)
@@ -70,12 +81,13 @@ def run(
     `say` is told what is being done. Raises ToolchainError, or MemoryError, where our own can't be made.
     """
     data = Data(size.shapes, fresh)
-    pair = _Pair()
+    present = having(subject, against)
+    pair = _Pair(left_out=_lacking(subject, [peer for peer in against if peer not in present]))
     with _quiet():
         for target, optimizer in subject.compiled.items():
             say(f"optdsl {target}")
             _add(pair, target, Rule(optimizer, data), fresh)
-        for peer in having(subject, against):
+        for peer in present:
             say(peer.name)
             _invite(pair, peer, subject, data, fresh)
         _compare(pair, subject, data)
@@ -119,9 +131,9 @@ def _invite(pair: _Pair, peer: peers.Peer, subject: Subject, data: Data, fresh: 
             assert subject.bundled is not None
             _add(pair, peer.name, peers.make(peer.name, subject.bundled, data), fresh)
     except (toolchain.ToolchainError, OSError) as error:
-        pair.left_out.append(f"{peer.name} left out: {_first_line(error)}")
+        pair.left_out.append(f"{peer.name} left out of {subject.name}: {_first_line(error)}")
     except Exception as error:
-        pair.left_out.append(f"{peer.name} left out: {type(error).__name__}: {_first_line(error)}")
+        pair.left_out.append(f"{peer.name} left out of {subject.name}: {type(error).__name__}: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:
@@ -166,6 +178,11 @@ def _allowed(expected: Sequence[Array], data: Data) -> float:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep libraries from warning about what is none of the user's doing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -23,6 +23,11 @@ LIBRARIES = {
 }  # fmt: skip
 """Of each library its colour; what isn't among them is another target."""
 _OTHER = "#b0567f"
+_WAYS = {
+    "torch-for": ["for-loop"], "torch-foreach": ["foreach"], "torch-fused": ["fused"], "torch-compiled": ["compiled"],
+    "numpy-out": ["out="],
+}  # fmt: skip
+"""How bars of a library are told apart."""
 _FLOOR_LINE: dict[str, Any] = {"color": INK, "linewidth": 1.2, "linestyle": (0, (2, 1))}
 _BAR = 0.17
 """Inches a bar takes."""
@@ -37,15 +42,22 @@ def library(contestant: str) -> str:
 def drawn(results: Results) -> dict[str, list[Row]]:
     """Return the rows that are drawn, by rule: of each library the fastest way, and the floor.
 
-    They are of one size, that of the largest single tensor, else the largest there is. Raises ValueError where there
-    are no rows.
+    They are of one size, that which most rules were timed at; among those the largest single tensor, else the largest.
+    Raises ValueError where there are no rows.
     """
     if not results.rows:
         raise ValueError("there are no results to draw")
-    most = max(results.rows, key=lambda row: (row.tensors == 1, row.elements)).size
+    pairs = results.pairs()
+    timed = [pair[1:] for pair in pairs]
+
+    def most(kind: tuple[str, str]) -> tuple[int, bool, int, bool]:
+        row = next(rows[0] for pair, rows in pairs.items() if pair[1:] == kind)
+        return timed.count(kind), row.tensors == 1, row.elements, row.gradients == "same"
+
+    chosen = max(timed, key=most)
     found: dict[str, list[Row]] = {}
-    for (rule, size), rows in results.pairs().items():
-        if size == most:
+    for (rule, *kind), rows in pairs.items():
+        if tuple(kind) == chosen:
             best: dict[str, Row] = {}
             for row in rows:  # the fastest first
                 best.setdefault(library(row.contestant), row)
@@ -92,6 +104,7 @@ def _bars(axes: Axes, rules: dict[str, list[Row]]) -> list[str]:
     longest = max(row.median for rows in rules.values() for row in rows) * 1e3
     for rows in rules.values():
         begin = at
+        floor = next((row.median * 1e3 for row in rows if row.contestant == FLOOR), None)
         for row in rows:
             if row.contestant == FLOOR:
                 continue
@@ -99,16 +112,13 @@ def _bars(axes: Axes, rules: dict[str, list[Row]]) -> list[str]:
             names[name] = None
             ms = row.median * 1e3
             axes.barh(at, ms, 0.86, color=LIBRARIES.get(name, _OTHER), linewidth=0)
-            way = row.contestant.partition("-")[2]
-            shown = f"{ms:.3g}" + (f"  {way}" if way else "") + ("  *" if row.note else "")
-            axes.annotate(shown, (ms, at), (3, 0), textcoords="offset points", va="center", fontsize=7, color=INK)
+            shown = "  ".join([f"{ms:.3g}", *_WAYS.get(row.contestant, ()), *(["*"] if row.note else [])])
+            end = floor if floor is not None and ms < floor < ms + 0.06 * longest else ms
+            axes.annotate(shown, (end, at), (3, 0), textcoords="offset points", va="center", fontsize=7, color=INK)
             at += 1
         ticks.append((begin + at - 1) / 2)
-        for row in rows:
-            if row.contestant == FLOOR:
-                axes.plot(
-                    [row.median * 1e3] * 2, [begin - 0.5, at - 0.5], color=INK, linewidth=1.2, linestyle=(0, (2, 1))
-                )
+        if floor is not None:
+            axes.plot([floor, floor], [begin - 0.5, at - 0.5], **_FLOOR_LINE)
         at += 1.2
     axes.set_yticks(ticks, list(rules), color=INK)
     axes.set_ylim(at - 1.4, -0.9)

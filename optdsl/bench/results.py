@@ -51,11 +51,11 @@ class Results:
     rows: tuple[Row, ...]
     left_out: tuple[str, ...] = ()
 
-    def pairs(self) -> dict[tuple[str, str], list[Row]]:
-        """Return the rows of each rule and size, the fastest first."""
-        found: dict[tuple[str, str], list[Row]] = {}
+    def pairs(self) -> dict[tuple[str, str, str], list[Row]]:
+        """Return the rows of each rule, size and kind of gradients, the fastest first."""
+        found: dict[tuple[str, str, str], list[Row]] = {}
         for row in self.rows:
-            found.setdefault((row.rule, row.size), []).append(row)
+            found.setdefault((row.rule, row.size, row.gradients), []).append(row)
         return {pair: sorted(rows, key=lambda row: row.median) for pair, rows in found.items()}
 
     def text(self) -> str:
