@@ -20,6 +20,7 @@ from optdsl.runtime import toolchain
 from optdsl.runtime.optimizer import Optimizer
 from optdsl.runtime.wording import suggestion
 from optdsl.source import SourceFile
+from optdsl.terminal import count
 
 SEED = 0
 MOST_THREADS = 64
@@ -151,11 +152,12 @@ def _check_memory(subject: pair.Subject, measured: Sequence[sizes.Size], against
     """Raise ValueError where a measurement would not fit into memory."""
     available = machine.memory()
     contestants = len(pair.having(subject, against)) + len(subject.compiled)
+    who = count(contestants, "contestant")
     for size in measured:
         needed = pair.needed(subject, size, contestants, fresh)
         if available is not None and needed > 0.95 * available:
             raise ValueError(
-                f"{subject.name} at {size.name} takes about {needed / 2**30:.1f} GiB with {contestants} contestants, "
+                f"{subject.name} at {size.name} takes about {needed / 2**30:.1f} GiB with {who}, "
                 f"and {available / 2**30:.1f} GiB are free; name fewer by --against and --target, or a smaller --size"
             )
 

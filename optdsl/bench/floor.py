@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from functools import cache
 from importlib.resources import files
 
 import numpy as np
@@ -57,7 +56,6 @@ def _pass(streams: Streams, number: int, one: Pass) -> str:
     return "\n".join([*lines, "    }", "    return seen;", "}", ""])
 
 
-@cache
 def library(source: str) -> ctypes.CDLL:
     """Build a floor, or take it from the cache, and load it. Raises ToolchainError, or OSError without a cache."""
     compiler = toolchain.find_compiler()

@@ -77,14 +77,18 @@ def draw(results: Results, file: str | PathLike[str]) -> None:
     rules = drawn(results)
     bars = sum(len([row for row in rows if row.contestant != FLOOR]) for rows in rules.values())
     picture = empty_figure(8.6, 1.1 + _BAR * (bars + 1.2 * len(rules)))
+    from matplotlib import rc_context  # which `empty_figure` has found
+
     picture.patch.set_alpha(0)
     axes = picture.subplots()
     axes.patch.set_alpha(0)
     names = _bars(axes, rules)
     _legend(axes, names, any(row.contestant == FLOOR for rows in rules.values() for row in rows))
     first = next(iter(rules.values()))[0]
-    axes.set_xlabel(f"milliseconds of a step: {_what(first)}", color=INK)
-    picture.savefig(file, dpi=DOTS_PER_INCH, metadata=_undated(file))
+    noted = ";  * not the same rule" if any(row.note for rows in rules.values() for row in rows) else ""
+    axes.set_xlabel(f"milliseconds of a step: {_what(first)}{noted}", color=INK)
+    with rc_context({"svg.hashsalt": "optdsl"}):  # the same bytes for the same results
+        picture.savefig(file, dpi=DOTS_PER_INCH, metadata=_undated(file))
 
 
 def _what(row: Row) -> str:

@@ -26,8 +26,7 @@ def show(console: Console, results: Results) -> None:
     say(console, about(results.machine))
     for rows in results.pairs().values():
         show_pair(console, rows)
-    for line in results.left_out:
-        say(console, line)
+    say(console, "\n".join(["", *results.left_out]) if results.left_out else "")
 
 
 def show_pair(console: Console, rows: Sequence[Row]) -> None:
