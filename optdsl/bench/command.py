@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,6 +65,7 @@ def run(sources: Sequence[tuple[str, SourceFile]], options: Options, console: Co
             report.say(console, line)
         rows: list[results.Row] = []
         subjects = [_subject(name, source, chosen, say) for name, source in sources]
+        say("")
         for subject in subjects:
             _check_memory(subject, measured, against, any(kinds))
         for subject in subjects:
@@ -73,6 +75,7 @@ def run(sources: Sequence[tuple[str, SourceFile]], options: Options, console: Co
                         subject, size, against, fresh=fresh, rounds=options.rounds, seed=SEED,
                         say=partial(_say_of, say, f"{subject.name} {size.name}"),
                     )  # fmt: skip
+                    say("")
                     rows += found
                     report.show_pair(console, found)
                     for line in (line for line in without if line not in left_out):
@@ -164,10 +167,17 @@ def _check_memory(subject: pair.Subject, measured: Sequence[sizes.Size], against
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """Yield what says what is being done, on standard error where that is a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    """Yield what says what is being done, in a line on standard error where that is a terminal; no words clear it."""
+    # A bar of rich's draws itself from a thread of its own, in the middle of what is timed.
+    if not sys.stderr.isatty():
         yield lambda line: None
         return
-    with console.status("") as status:
-        yield lambda line: status.update(click.unstyle(line).replace("[", "\\["))
+
+    def say(line: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        click.echo(f"\r\x1b[2K{line[:width]}", err=True, nl=False)
+
+    try:
+        yield say
+    finally:
+        say("")

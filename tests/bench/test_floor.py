@@ -24,10 +24,12 @@ hyper
 state
   m: f32 = 0
   v      = 0
+  last   = 0
 
 update
   m' = lerp(m, g, 0.1)
   v' = lerp(v, g^2, 0.1)
+  last' = g
   x' = x - lr*m'/(sqrt(v') + 1e-8)
 """
 Words = npt.NDArray[np.unsignedinteger]
@@ -67,9 +69,10 @@ def test_streams_of_adam_momentum_and_a_rule_with_a_state_of_float32() -> None:
     adam, momentum, mixed = (streams(pipeline.rule_of(named(name)), 8) for name in ("adam", "momentum", "mixed"))
     assert adam == Streams(("x", "g", "m", "v"), (8, 8, 8, 8), (Pass((1,), (0, 2, 3), ()),), whole=False)
     assert momentum.passes == (Pass((1,), (0, 2), ()),)
-    assert mixed.widths == (8, 8, 4, 8)
-    assert mixed.moved == 5 * 8 + 2 * 4
-    assert (adam.held, mixed.held) == (32, 28)
+    assert mixed.widths == (8, 8, 4, 8, 8)
+    assert mixed.passes == (Pass((1,), (0, 2, 3), (4,)),)
+    assert mixed.moved == 6 * 8 + 2 * 4
+    assert (adam.held, mixed.held) == (32, 36)
 
 
 def test_a_reduction_over_the_tensor_parts_passes_and_one_over_rows_does_not() -> None:
@@ -101,13 +104,20 @@ def moved(found: Streams, arrays: list[Words]) -> list[Words]:
     return [value.astype(array.dtype) for value, array in zip(values, arrays, strict=True)]
 
 
+MANY_KINDS = [1, 0, 17, 65_536, 65_537, 300_001, 3, 600_000, 64]
+ON_THE_SPLIT = [65_536] * 8
+
+
 @pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize("counts", [MANY_KINDS, ON_THE_SPLIT], ids=["many kinds", "on the split"])
 @pytest.mark.parametrize("threads", ["1", "2", "3"])
 @pytest.mark.parametrize("name", ["adam", "momentum", "rprop", "lamb", "adamgc", "mixed"])
-def test_every_element_is_moved_once_a_step(name: str, threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_element_is_moved_once_a_step(
+    name: str, threads: str, counts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPTDSL_NUM_THREADS", threads)
     found = streams(pipeline.rule_of(named(name)), 8)
-    tensors = drawn(found, [1, 0, 17, 65_536, 65_537, 300_001, 3, 600_000, 64])
+    tensors = drawn(found, counts)
     expected = [moved(found, arrays) for arrays in tensors]
     floor.stepper(found, tensors)()
     for arrays, after in zip(tensors, expected, strict=True):
