@@ -82,4 +82,8 @@ def _three(value: float) -> str:
 
 
 def _ratio(value: float, other: float | None) -> str:
-    return "" if other is None else f"{value / other:.2f}" if value < 9.995 * other else f"{value / other:.1f}"
+    """Return how many times another value one is, or nothing where there is no other."""
+    if other is None:
+        return ""
+    ratio = value / other
+    return f"{ratio:.1f}" if ratio >= 9.995 else f"{ratio:.2f}" if ratio >= 0.0995 else f"{ratio:#.2g}"
