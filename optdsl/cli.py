@@ -491,6 +491,55 @@ def _run_trial(rule: str, **settings: Any) -> None:
         raise click.exceptions.Exit(FINDINGS)
 
 
+@main.command()
+@click.argument("rules", metavar="[NAME|FILE]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Time every bundled rule.")
+@click.option("-t", "--target", "targets", multiple=True, metavar="numpy|c",
+              help="A target to time; by default each that works here.")  # fmt: skip
+@click.option("--against", metavar="PEER,...",
+              help="Who to time beside: their names, all, or none. By default all that are installed but "
+              "torch-compiled, which takes 10 seconds and more to compile: name it.")  # fmt: skip
+@click.option("--size", "sizes", multiple=True, metavar="SIZE",
+              help="Elements of one tensor (16M), COUNTxELEMENTS, gpt2 or resnet50. Both 1000x100 and 16M "
+              "where none is given.")  # fmt: skip
+@click.option("--gradients", type=click.Choice(["same", "fresh", "both"]), default="same", show_default=True,
+              help="Gradients in the same arrays, in other arrays at every step, or one after the other.")  # fmt: skip
+@click.option("--rounds", type=int, metavar="N", help="Samples of each; by default as many as fit into 3 seconds.")
+@click.option("--threads", type=int, metavar="N", help="Threads to use; by default as many as there are cores.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False), metavar="FILE", help="Keep the results.")
+@click.option("--plot", "plot_file", type=click.Path(dir_okay=False), metavar="FILE", help="Draw the largest size.")
+@click.option("--from", "read_from", metavar="FILE", help="Show and draw results that were kept, and time nothing.")
+def bench(rules: tuple[str, ...], every: bool, read_from: str | None, **options: Any) -> None:
+    """Time steps of rules beside other libraries' and beside the speed of memory.
+
+    Without a NAME, a handful of rules that others have. The peers are torch-for, torch-foreach, torch-fused,
+    torch-compiled, optax, numpy-hand, numpy-out and numba, where they are installed and have the rule, and floor, a
+    kernel that moves the same bytes without arithmetic. Times are medians of samples interleaved in one run.
+    """
+    if every and rules:
+        raise click.UsageError("--all times every bundled rule: name none beside it")
+    if read_from is not None and (rules or every):
+        raise click.UsageError("--from times nothing: name no rule beside it")
+    _run_bench(rules, every, read_from, options)
+
+
+def _run_bench(rules: Sequence[str], every: bool, read_from: str | None, options: dict[str, Any]) -> None:
+    from optdsl import bundled
+    from optdsl.bench import command, peers
+
+    given = command.Options(**options)
+    try:
+        if read_from is not None:
+            command.read_back(read_from, given)
+            return
+        names = bundled.names() if every else rules or peers.HANDFUL
+        command.run([(name, _source(name, bundled=True)) for name in dict.fromkeys(names)], given)
+    except ValueError as error:
+        raise UsageFailure(str(error)) from None
+    except ImportError as error:
+        raise Failure(str(error)) from None
+
+
 @main.command("list")
 @click.argument("word", required=False, default="")
 @click.option("--json", "as_json", is_flag=True, help="Write a JSON list of all rules, libraries' forms included.")
