@@ -10,9 +10,7 @@ import hashlib
 import keyword
 import os
 import re
-import shutil
 import sys
-import tempfile
 import warnings
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
@@ -126,7 +124,7 @@ def _compiled(source: SourceFile, name: str, target: str, exact: bool) -> type[O
     parts = {"text": whole, "stem": stem, "target": target, "exact": str(exact), "generator": generator()}
     if target == "c":
         compiler = toolchain.find_compiler()
-        parts |= {"compiler": f"{compiler.name} {compiler.version}", "flags": " ".join(toolchain.FLAGS)}
+        parts |= {"compiler": f"{compiler.command} {compiler.version}", "flags": " ".join(toolchain.FLAGS)}
         parts |= {"processor": cache.processor()}
     key = cache.key(**parts)
     entry = cache.lookup(key)
@@ -144,6 +142,9 @@ def _compiled(source: SourceFile, name: str, target: str, exact: bool) -> type[O
 
 def _outside_the_cache(files: dict[str, str], target: str, stem: str, key: str) -> type[Optimizer]:
     """Build in a private temporary folder that is removed once its code is in memory."""
+    import shutil  # which a rule in the cache has no need of
+    import tempfile
+
     folder = Path(tempfile.mkdtemp(prefix="optdsl-"))
     try:
         write(folder, files, target, stem)
@@ -172,7 +173,9 @@ def write(folder: Path, files: dict[str, str], target: str, stem: str) -> list[P
     Files appear when all of them are whole, and replace older ones. Raises OSError, or ToolchainError where the library
     can't be built.
     """
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as name:
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix=".writing-", dir=folder) as name:
         building = Path(name)
         for file, text in files.items():
             (building / file).write_text(text, encoding="utf-8")

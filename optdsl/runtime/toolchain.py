@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shlex
-import shutil
-import subprocess
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
+
+from optdsl.runtime import cache as disk
 
 FLAGS = (
     "-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
@@ -41,6 +41,8 @@ class Compiler:
     @property
     def name(self) -> str:
         """The command as it would be typed."""
+        import shlex
+
         return shlex.join(self.command)
 
 
@@ -49,11 +51,15 @@ def _commands() -> Iterator[tuple[str, tuple[str, ...]]]:
     for variable in ("OPTDSL_CC", "CC"):
         value = os.environ.get(variable, "").strip()
         if value:
+            import shlex
+
             yield variable, tuple(shlex.split(value))
             if variable == "OPTDSL_CC":
                 return
     for name in ("cc", "gcc", "clang"):
         yield "PATH", (name,)
+    from importlib.util import find_spec
+
     if find_spec("ziglang") is not None:
         yield "the extra `zig`", (sys.executable, "-m", "ziglang", "cc")
 
@@ -61,18 +67,87 @@ def _commands() -> Iterator[tuple[str, tuple[str, ...]]]:
 @cache
 def _probe(command: tuple[str, ...], origin: str, path: str) -> Compiler | str:
     """Return the compiler behind a command, or why it can't be used. `path` is the PATH it was looked for on."""
-    if shutil.which(command[0], path=path) is None:
+    file = _which(command[0], path)
+    if file is None:
         return f"{command[0]} ({origin}): not found"
+    entry = _entry(command, file)
+    version = _remembered(entry)
+    if version is None:
+        try:
+            version = _ask(command)
+        except ToolchainError as error:
+            return f"{command[0]} ({origin}): {error}"
+        _remember(entry, version)
+    return Compiler(command, version, origin)
+
+
+def _ask(command: tuple[str, ...]) -> str:
+    """Return what a compiler calls itself. Raises ToolchainError where it doesn't answer."""
+    import subprocess
+
     try:
         done = subprocess.run(
             [*command, "--version"], capture_output=True, timeout=20, check=False, text=True, errors="replace"
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{command[0]} ({origin}): {error}"
+        raise ToolchainError(str(error)) from None
     if done.returncode != 0:
-        return f"{command[0]} ({origin}): `--version` failed with exit status {done.returncode}"
+        raise ToolchainError(f"`--version` failed with exit status {done.returncode}")
     first = done.stdout.strip().split("\n")[0] if done.stdout.strip() else "unknown version"
-    return Compiler(command, first[:200], origin)
+    return first[:200]
+
+
+def _which(command: str, path: str) -> str | None:
+    """Return the file of a command, as `shutil.which` does, which takes longer to import than to run."""
+    if os.name != "posix":
+        import shutil
+
+        return shutil.which(command, path=path)
+    folders = [""] if os.sep in command else path.split(os.pathsep)
+    files = (os.path.join(folder, command) for folder in folders)
+    return next((file for file in files if os.path.isfile(file) and os.access(file, os.X_OK)), None)
+
+
+_COMPILERS = re.compile(r"(?:[\w.+]+-)*(?:cc|gcc|clang)(?:-[\d.]+)?")
+"""Names of programs that are compilers themselves, and not what starts one."""
+
+_ANSWER = "version.txt"
+
+
+def _entry(command: tuple[str, ...], file: str) -> str | None:
+    """Return the name of the cache entry for what a compiler calls itself, or None where that is asked each time.
+
+    The file that is run in the end stands for the compiler: once it changes, it has another entry. What can start
+    another compiler tomorrow, though its own file stays the same, is always asked: a script, a wrapper such as ccache,
+    and Apple's `cc`, which follows the developer tools that are chosen.
+    """
+    if sys.platform == "darwin":
+        return None
+    try:
+        real = os.path.realpath(file)
+        with open(real, "rb") as program:
+            state = os.fstat(program.fileno())
+            if _COMPILERS.fullmatch(os.path.basename(real)) is None or program.read(2) == b"#!":
+                return None
+    except OSError:
+        return None
+    stamp = f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino} {state.st_dev}"
+    return disk.key(kind="compiler", command="\0".join(command), file=file, real=real, stamp=stamp)
+
+
+def _remembered(entry: str | None) -> str | None:
+    """Return what a compiler called itself the last time it was asked."""
+    folder = None if entry is None else disk.lookup(entry)
+    return None if folder is None else (folder / _ANSWER).read_text(encoding="utf-8")
+
+
+def _remember(entry: str | None, version: str) -> None:
+    """Keep what a compiler calls itself; where there is no cache, it is asked again."""
+    if entry is None:
+        return
+    with contextlib.suppress(OSError), disk.building() as folder:
+        (folder / _ANSWER).write_text(version, encoding="utf-8")
+        disk.publish(folder, entry)
 
 
 def find_compiler() -> Compiler:
@@ -91,6 +166,8 @@ def find_compiler() -> Compiler:
 
 def build(source: Path, library: Path) -> None:
     """Build a shared library from a C file. Raises ToolchainError; leaves no half-written library."""
+    import subprocess
+
     source, library = source.absolute(), library.absolute()
     compiler = find_compiler()
     command = [*compiler.command, *FLAGS, "-o", str(library), str(source), "-lm"]
