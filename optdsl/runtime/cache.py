@@ -12,7 +12,7 @@ import os
 import platform
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -73,6 +73,11 @@ def key(**parts: str) -> str:
 
 def lookup(name: str) -> Path | None:
     """Return the folder of an entry whose files are whole, or None. Never raises for a broken entry."""
+    return None if contents(name) is None else folder() / name
+
+
+def contents(name: str) -> dict[str, bytes] | None:
+    """Return the files of an entry where all of them are whole, else None. Never raises for a broken entry."""
     try:
         root = folder()
         _private(root)
@@ -80,10 +85,11 @@ def lookup(name: str) -> Path | None:
         if not entry.is_dir() or entry.is_symlink():
             return None
         manifest = _manifest(entry)
-        whole = all(_hash(entry / file) == digest for file, digest in manifest.items())
-        return entry if manifest and whole else None
+        files = {file: (entry / file).read_bytes() for file in manifest}
     except (OSError, ValueError):
         return None
+    whole = all(_hash(data) == manifest[file] for file, data in files.items())
+    return files if files and whole else None
 
 
 def _manifest(entry: Path) -> dict[str, str]:
@@ -92,8 +98,8 @@ def _manifest(entry: Path) -> dict[str, str]:
     return {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 @contextmanager
@@ -120,7 +126,8 @@ def building() -> Iterator[Path]:
 def publish(built: Path, name: str) -> Path:
     """Move a built folder into place as an entry and return it. Another process may have been first: theirs is kept."""
     files = sorted(path for path in built.iterdir() if path.is_file())
-    (built / MANIFEST).write_text("".join(f"{_hash(path)}  {path.name}\n" for path in files), encoding="utf-8")
+    lines = (f"{_hash(path.read_bytes())}  {path.name}\n" for path in files)
+    (built / MANIFEST).write_text("".join(lines), encoding="utf-8")
     target = folder() / name
     try:
         built.rename(target)
@@ -133,6 +140,13 @@ def publish(built: Path, name: str) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         built.rename(target)
     return target
+
+
+def remember(name: str, file: str, text: str) -> None:
+    """Make an entry of one file. What can't be remembered, because there is no cache, is worked out again."""
+    with suppress(OSError), building() as built:
+        (built / file).write_text(text, encoding="utf-8")
+        publish(built, name)
 
 
 def entries() -> list[tuple[Path, Mapping[str, str]]]:

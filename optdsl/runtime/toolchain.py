@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
@@ -77,7 +76,8 @@ def _probe(command: tuple[str, ...], origin: str, path: str) -> Compiler | str:
             version = _ask(command)
         except ToolchainError as error:
             return f"{command[0]} ({origin}): {error}"
-        _remember(entry, version)
+        if entry is not None:
+            disk.remember(entry, _ANSWER, version)
     return Compiler(command, version, origin)
 
 
@@ -137,17 +137,8 @@ def _entry(command: tuple[str, ...], file: str) -> str | None:
 
 def _remembered(entry: str | None) -> str | None:
     """Return what a compiler called itself the last time it was asked."""
-    folder = None if entry is None else disk.lookup(entry)
-    return None if folder is None else (folder / _ANSWER).read_text(encoding="utf-8")
-
-
-def _remember(entry: str | None, version: str) -> None:
-    """Keep what a compiler calls itself; where there is no cache, it is asked again."""
-    if entry is None:
-        return
-    with contextlib.suppress(OSError), disk.building() as folder:
-        (folder / _ANSWER).write_text(version, encoding="utf-8")
-        disk.publish(folder, entry)
+    found = None if entry is None else disk.contents(entry)
+    return None if found is None else found[_ANSWER].decode()
 
 
 def find_compiler() -> Compiler:
