@@ -42,7 +42,9 @@ def no_compiler(*_: object, **__: object) -> None:
     raise AssertionError("nothing was to be compiled")
 
 
-def test_what_was_compiled_before_is_copied(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_compiled_before_is_copied(
+    target: str, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cold = invoke("compile", "adam", "-t", target, "-o", tmp_path / "out")
     before = files(tmp_path / "out")
     modes = {path.name: path.stat().st_mode for path in (tmp_path / "out").iterdir()}
@@ -54,6 +56,8 @@ def test_what_was_compiled_before_is_copied(target: str, tmp_path: Path, monkeyp
     assert files(tmp_path / "out") == before
     assert {path.name: path.stat().st_mode for path in (tmp_path / "out").iterdir()} == modes
     names = [Path(line).name for line in warm.stdout.splitlines()]
+    for entry in own_cache.glob("*/libadam.so"):
+        assert modes["libadam.so"] == entry.stat().st_mode, "as the linker left it"
     assert names == (["adam.c", "adam.py", "libadam.so"] if target == "c" else ["adam.py"])
 
 

@@ -6,11 +6,16 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optdsl.runtime import cache as disk
+
+if TYPE_CHECKING:
+    import subprocess
 
 FLAGS = (
     "-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
@@ -166,12 +171,12 @@ def build(source: Path, library: Path) -> None:
     try:
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment,
-            cwd=source.parent,
+            cwd=source.parent, process_group=0 if os.name == "posix" else -1,
         ) as process:  # fmt: skip
             try:
                 output, _ = process.communicate(timeout=TIMEOUT)
             except BaseException:
-                process.kill()
+                _stop(process)
                 raise
     except subprocess.TimeoutExpired:
         library.unlink(missing_ok=True)
@@ -181,6 +186,22 @@ def build(source: Path, library: Path) -> None:
     if process.returncode != 0 or not library.exists():
         library.unlink(missing_ok=True)
         raise ToolchainError(f"{compiler.name} failed with exit status {process.returncode}: {_cause(output)}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a compiler with all that it has started, leaving it a moment to remove its temporary files."""
+    import signal
+    import subprocess
+
+    if os.name != "posix":
+        process.kill()
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(2)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _cause(output: bytes) -> str:

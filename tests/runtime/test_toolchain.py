@@ -126,6 +126,23 @@ def test_a_compiler_that_fails_is_not_remembered(asked: Asked, tmp_path: Path) -
     assert version() == "mine 1.0"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="groups of processes are POSIX's")
+def test_a_compiler_that_takes_too_long_is_ended_with_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "#!/bin/sh\n[ $1 = --version ] && echo slow 1.0 && exit\nsleep 60 & echo $! > started\nwait\n"
+    monkeypatch.setenv("OPTDSL_CC", str(compiler(tmp_path / "slow", script.encode())))
+    monkeypatch.setattr(toolchain, "TIMEOUT", 0.5)
+    (tmp_path / "rule.c").touch()
+    with pytest.raises(toolchain.ToolchainError, match="took longer than"):
+        toolchain.build(tmp_path / "rule.c", tmp_path / "librule.so")
+    started = int((tmp_path / "started").read_text(encoding="utf-8"))
+    state = Path(f"/proc/{started}/stat")
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("this system has no /proc, which tells whether a process has ended")
+    assert not state.exists() or state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+
+
 def test_the_entries_of_the_cache_have_no_parts_in_common() -> None:
     assert cache.key(a="1", b="2") != cache.key(a="1, b=2")
     assert cache.key(a="1") == cache.key(a="1")
