@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
+
+_NAME = re.compile(r"[a-z0-9_]+(?:/[a-z0-9_]+)?")
 
 
 @cache
@@ -56,6 +59,7 @@ def namesake(file: str | Path) -> Path | None:
 
 def path(name: str) -> Path | None:
     """Return the file of a bundled rule, else that of a transform, or None where there is none of that name."""
-    known = files()
-    found = next((each for each in (name, f"{TRANSFORMS}{name}") if each in known), None)
-    return None if found is None else folder() / f"{found}.opt"
+    if not _NAME.fullmatch(name):
+        return None  # such as `../adam`, which leads out of the folder
+    candidates = (folder() / f"{each}.opt" for each in (name, f"{TRANSFORMS}{name}"))
+    return next((path for path in candidates if path.is_file()), None)

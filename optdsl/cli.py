@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,7 +19,7 @@ from optdsl.version import __version__
 
 if TYPE_CHECKING:
     from optdsl.ir.nodes import Rule
-    from optdsl.pipeline import Checked
+    from optdsl.jobs import Found
     from optdsl.rewriting import Rewritten
     from optdsl.source import SourceFile
 
@@ -166,6 +167,10 @@ format_option = click.option(
     "--output-format", type=click.Choice(FORMATS), default="full", show_default=True, help="How findings are written."
 )
 strict_option = click.option("--strict", is_flag=True, help="Let warnings fail, too.")
+jobs_option = click.option(
+    "-j", "--jobs", type=click.IntRange(1), metavar="N",
+    help="Processes for many files. [default: the processors this one may run on]",
+)  # fmt: skip
 exact_option = click.option("--exact", is_flag=True, help="Keep the author's form of every equation.")
 
 
@@ -174,7 +179,8 @@ exact_option = click.option("--exact", is_flag=True, help="Keep the author's for
 @strict_option
 @format_option
 @click.option("-w", "--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
-def check(files: tuple[str, ...], strict: bool, output_format: str, watch: bool) -> None:
+@jobs_option
+def check(files: tuple[str, ...], strict: bool, output_format: str, watch: bool, jobs: int | None) -> None:
     """Look for mistakes in rules.
 
     FILE may be a folder, whose .opt files are checked. Findings go to standard error, as JSON and SARIF to standard
@@ -182,19 +188,31 @@ def check(files: tuple[str, ...], strict: bool, output_format: str, watch: bool)
     """
     if watch:
         _watch(files, output_format)
-    results, readable = _check(files, output_format)
+    results, readable = _check(files, output_format, jobs)
     if not readable:
         raise click.exceptions.Exit(USAGE)
     raise click.exceptions.Exit(FINDINGS if terminal.failed(results, strict) else 0)
 
 
-def _check(files: Sequence[str], output_format: str) -> tuple[list[Checked], bool]:
+@contextmanager
+def _done(
+    function: Callable[[Any], Any], items: Sequence[Any], title: str, jobs: int | None
+) -> Iterator[Iterable[Any]]:
+    """Give the results of a function over some items, worked out by processes under a progress bar."""
+    from optdsl import workers
+
+    results = workers.each(function, items, workers.available() if jobs is None else jobs)
+    with closing(results), terminal.progress(results, title, len(items)) as shown:
+        yield shown
+
+
+def _check(files: Sequence[str], output_format: str, jobs: int | None) -> tuple[list[Found], bool]:
     """Check files and report on them; return what was found, and whether every file could be read."""
-    from optdsl import pipeline
+    from optdsl.jobs import check
 
     sources, unreadable = _sources(files)
-    with terminal.progress(sources, "checking") as items:
-        results = [pipeline.check(source) for source in items]
+    with _done(check, sources, "checking", jobs) as found:
+        results = list(found)
     terminal.report(results, output_format)
     for failure in unreadable:
         failure.show()
@@ -218,7 +236,7 @@ def _watch(files: Sequence[str], output_format: str) -> NoReturn:
         while True:
             terminal.begin_run()
             before = watch.stamps(files, parts)
-            results, readable = _check(files, output_format)
+            results, readable = _check(files, output_format, 1)
             if first and not readable:
                 raise click.exceptions.Exit(USAGE)
             parts = [name for result in results for _, name in result.source.later]
@@ -237,29 +255,50 @@ def _watch(files: Sequence[str], output_format: str) -> NoReturn:
 @exact_option
 @strict_option
 @format_option
-def compile_(files: tuple[str, ...], target: str, folder: str, exact: bool, strict: bool, output_format: str) -> None:
+@jobs_option
+def compile_(
+    files: tuple[str, ...], target: str, folder: str, exact: bool, strict: bool, output_format: str, jobs: int | None
+) -> None:
     """Write an importable module DIR/<stem>.py for each rule.
 
     With -t c, also DIR/<stem>.c and the library built from it. Prints what was written. FILE may be a bundled NAME.
     Looks for mistakes first; claims are left to `optdsl check`.
     """
-    from optdsl import pipeline, targets
+    from optdsl.building import place
+    from optdsl.jobs import Job, check_once
+    from optdsl.jobs import compile_ as compile_one
 
-    if target not in targets.names():
-        raise click.BadParameter(f"{target!r} is not one of {', '.join(targets.names())}", param_hint="--target")
+    _expect_target(target)
     sources = [_source(name, bundled=True) for name in _expand(files)]
     stems = _stems(sources)
-    with terminal.progress(sources, "checking") as items:
-        results = [pipeline.check(source, prove=False) for source in items]
+    with _done(check_once, sources, "checking", jobs) as found:
+        results = list(found)
     terminal.report(results, output_format)
     if terminal.failed(results, strict):
         raise click.exceptions.Exit(FINDINGS)
-    rules = [(stem, result.rule) for stem, result in zip(stems, results, strict=True) if result.rule is not None]
-    with terminal.progress(rules, "compiling") as pairs:
-        for stem, rule in pairs:
-            for path in _write(Path(folder), pipeline.emit(rule, target, stem, exact=exact), target, stem):
-                if output_format not in FOR_MACHINES:
-                    click.echo(str(path))
+    wanted = [Job(source, stem, target, exact) for source, stem in zip(sources, stems, strict=True)]
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with _done(compile_one, wanted, "compiling", jobs) as made:
+            for contents in made:
+                for path in place(Path(folder), contents):
+                    if output_format not in FOR_MACHINES:
+                        click.echo(str(path))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Failure(f"{error.filename or folder}: {error.strerror or error}") from None
+
+
+def _expect_target(target: str) -> None:
+    """Refuse a target that there isn't; the usual ones are known without loading any."""
+    from optdsl.loading import TARGETS
+
+    if target not in TARGETS or target == "auto":
+        from optdsl import targets
+
+        if target not in targets.names():
+            raise click.BadParameter(f"{target!r} is not one of {', '.join(targets.names())}", param_hint="--target")
 
 
 def _stems(sources: Sequence[SourceFile]) -> list[str]:
@@ -273,16 +312,6 @@ def _stems(sources: Sequence[SourceFile]) -> list[str]:
             both = f"{first} and {sources[index].name}"
             raise UsageFailure(f"{both} would both be written to {stem}.py; compile them into different folders")
     return stems
-
-
-def _write(folder: Path, texts: dict[str, str], target: str, stem: str) -> list[Path]:
-    from optdsl.loading import write
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return write(folder, texts, target, stem)
-    except OSError as error:
-        raise Failure(f"{error.filename or folder}: {error.strerror or error}") from None
 
 
 @main.command()
@@ -403,7 +432,7 @@ def fmt(files: tuple[str, ...], check: bool, diff: bool, unicode: bool) -> None:
     from optdsl import rewriting
 
     sources, unreadable = _sources(files)
-    with terminal.progress(sources, "formatting") as items:
+    with terminal.progress(sources, "formatting", len(sources)) as items:
         results = [rewriting.rewritten(source, unicode=unicode) for source in items]
     terminal.report(results, "full")
     for failure in unreadable:

@@ -5,25 +5,20 @@ A rule that is in the cache is loaded without the compiler: neither SymPy nor La
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import keyword
-import os
 import re
-import shutil
 import sys
-import tempfile
 import warnings
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from optdsl import bases, bundled
+from optdsl import building, bundled
 from optdsl.runtime import cache, toolchain
 from optdsl.runtime.optimizer import Optimizer
 from optdsl.source import SourceFile, read
-from optdsl.version import __version__
 
 TARGETS = ("auto", "numpy", "c")
 
@@ -98,22 +93,6 @@ def load_source(source: SourceFile, name: str, target: str, exact: bool) -> type
         return _from(source.name, _compiled(source, name, "numpy", exact))
 
 
-@functools.cache
-def generator() -> str:
-    """Return what tells one state of the compiler from another: its version, and the sizes and times of its files.
-
-    A contributor who changes a pass or a target is so never served code made before.
-    """
-    package = Path(__file__).parent
-    parts = [__version__]
-    for folder in ("", "algebra", "ir", "passes", "resolve", "syntax", "targets"):
-        for entry in sorted(os.scandir(package / folder), key=lambda entry: entry.name):
-            if entry.is_file():
-                state = entry.stat()
-                parts.append(f"{folder}/{entry.name} {state.st_size} {state.st_mtime_ns}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
 def _from(shown: str, optimizer: type[Optimizer]) -> type[Optimizer]:
     """Say where a rule was read from; generated code names the file alone, to be the same everywhere."""
     optimizer.rule = replace(optimizer.rule, source=shown)
@@ -122,20 +101,14 @@ def _from(shown: str, optimizer: type[Optimizer]) -> type[Optimizer]:
 
 def _compiled(source: SourceFile, name: str, target: str, exact: bool) -> type[Optimizer]:
     stem = module_stem(name)
-    whole = "\0".join([source.text, *bases.texts(source)])
-    parts = {"text": whole, "stem": stem, "target": target, "exact": str(exact), "generator": generator()}
-    if target == "c":
-        compiler = toolchain.find_compiler()
-        parts |= {"compiler": f"{compiler.name} {compiler.version}", "flags": " ".join(toolchain.FLAGS)}
-        parts |= {"processor": cache.processor()}
-    key = cache.key(**parts)
+    key = building.key(source, stem, target, exact)
     entry = cache.lookup(key)
     if entry is not None:
         return _class_in(_import(entry / f"{stem}.py", key))
-    files = _texts(source, target, stem, exact)
+    files = building.texts(source, stem, target, exact)
     try:
         with cache.building() as folder:
-            write(folder, files, target, stem)
+            building.write(folder, files, target, stem)
             entry = cache.publish(folder, key)
             return _class_in(_import(entry / f"{stem}.py", key))
     except cache.CacheUnusable:
@@ -144,9 +117,12 @@ def _compiled(source: SourceFile, name: str, target: str, exact: bool) -> type[O
 
 def _outside_the_cache(files: dict[str, str], target: str, stem: str, key: str) -> type[Optimizer]:
     """Build in a private temporary folder that is removed once its code is in memory."""
+    import shutil  # which a rule in the cache has no need of
+    import tempfile
+
     folder = Path(tempfile.mkdtemp(prefix="optdsl-"))
     try:
-        write(folder, files, target, stem)
+        building.write(folder, files, target, stem)
         return _class_in(_import(folder / f"{stem}.py", key))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -156,31 +132,8 @@ def load_outside_the_cache(rule: str, target: str, folder: Path) -> type[Optimiz
     """Compile a rule afresh into a folder and load it from there. Errors are those of `load`."""
     path = find(rule)
     stem = module_stem(path.stem)
-    write(folder, _texts(read(path), target, stem, False), target, stem)
+    building.write(folder, building.texts(read(path), stem, target, False), target, stem)
     return _class_in(_import(folder / f"{stem}.py", str(folder)))
-
-
-def _texts(source: SourceFile, target: str, stem: str, exact: bool) -> dict[str, str]:
-    from optdsl import pipeline
-
-    return pipeline.compile_source(source, target, stem, exact=exact)
-
-
-def write(folder: Path, files: dict[str, str], target: str, stem: str) -> list[Path]:
-    """Write generated files into a folder, and for C build the library; return the paths written.
-
-    Files appear when all of them are whole, and replace older ones. Raises OSError, or ToolchainError where the library
-    can't be built.
-    """
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as name:
-        building = Path(name)
-        for file, text in files.items():
-            (building / file).write_text(text, encoding="utf-8")
-        if target == "c":
-            toolchain.build(building / f"{stem}.c", building / f"lib{stem}.so")
-        made = [building / file for file in files]
-        made += [path for path in building.iterdir() if path not in made]
-        return [path.replace(folder / path.name) for path in made]
 
 
 def _import(path: Path, key: str) -> ModuleType:

@@ -13,7 +13,6 @@ import click
 
 if TYPE_CHECKING:
     from optdsl.diagnostics import Problem
-    from optdsl.pipeline import Checked
     from optdsl.source import SourceFile
 
 
@@ -31,6 +30,14 @@ class Findings(Protocol):
     @property
     def problems(self) -> tuple[Problem, ...]:
         """The findings, in any order."""
+
+
+class Checked(Findings, Protocol):
+    """What was found in a file that may be compiled."""
+
+    @property
+    def errors(self) -> list[Problem]:
+        """The findings that keep it from being compiled."""
 
 
 def report(results: Sequence[Findings], output_format: str) -> None:
@@ -105,15 +112,15 @@ def failed(results: Sequence[Checked], strict: bool) -> bool:
 
 
 @contextmanager
-def progress(items: Sequence[Any], title: str) -> Iterator[Iterable[Any]]:
-    """Give the items one by one, under a progress bar on standard error where that is a terminal."""
-    if len(items) < 2 or not sys.stderr.isatty():
+def progress(items: Iterable[Any], title: str, total: int) -> Iterator[Iterable[Any]]:
+    """Give the items, `total` in number, one by one, under a bar on standard error where that is a terminal."""
+    if total < 2 or not sys.stderr.isatty():
         yield items
         return
     from rich.console import Console
     from rich.progress import track
 
-    yield track(items, description=title, console=Console(stderr=True), transient=True)
+    yield track(items, description=title, total=total, console=Console(stderr=True), transient=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

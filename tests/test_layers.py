@@ -29,6 +29,7 @@ ALLOWED = {
     "allow": ("source", "diagnostics", "explain", "syntax"),
     "sarif": (*BASE, "explain"),
     "watch": (),
+    "workers": (),
     "rewriting": (*BASE, "syntax"),
     "presence": (*BASE, *TYPED, "problems"),
     "resolve": ("resolve", *BASE, *TYPED, "problems", "presence", "syntax"),
@@ -81,7 +82,7 @@ def test_the_parts_with_a_rule_exist() -> None:
 def test_what_sees_everything_is_named() -> None:
     free = {part(path) for path in FILES} - set(ALLOWED)
     heads = {"__init__", "__main__", "pipeline", "loading", "show", "cli", "optimizers", "schedules"}
-    heads |= {"bases", "reading", "chaining", "bench"}
+    heads |= {"bases", "reading", "chaining", "building", "jobs", "bench"}
     assert free <= heads | {"trials", "doctor", "template", "terminal", "claims", "diff", "settings", "stability"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -95,11 +96,47 @@ def test_a_cached_rule_is_loaded_without_the_compiler(own_cache: Path) -> None:
     assert outputs[1] == "[]\n"
 
 
+SLOW = (
+    "sympy",
+    "lark",
+    "optree",
+    "safetensors",
+    "ml_dtypes",
+    "json",
+    "platformdirs",
+    "subprocess",
+    "shutil",
+    "tempfile",
+)
+
+
+def test_a_cached_class_is_ready_with_little_loaded_and_nothing_started() -> None:
+    if optdsl.loading.resolve_target("auto") != "c":
+        pytest.skip("no C compiler on this machine")
+    code = (
+        "import os, sys, numpy\nbefore = set(sys.modules)\nstarted = []\n"
+        "sys.addaudithook(lambda event, _: started.append(event) if event in ('os.posix_spawn', 'os.fork',"
+        " 'subprocess.Popen', 'os.system') else None)\n"
+        "from optdsl.optimizers import Adam\nafter = set(sys.modules) - before\n"
+        f"print(Adam.kernel.target, started, sorted(after & set({SLOW!r})), len(after))"
+    )
+    outputs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        for _ in range(2)
+    ]
+    assert "subprocess" in " ".join(outputs[0])
+    compiler = Path(shutil.which(toolchain.find_compiler().command[0]) or "").resolve()
+    if toolchain._entry(("cc",), str(compiler)) is None:
+        pytest.skip(f"{compiler} may start another compiler, and is asked what it is in each process")
+    assert outputs[1][:3] == ["c", "[]", "[]"]
+    assert int(outputs[1][3]) <= 60
+
+
 def test_the_cache_folder_is_private(own_cache: Path) -> None:
     optdsl.loads(RULE, target="numpy")
     assert stat.S_IMODE(own_cache.stat().st_mode) == 0o700
     (entry,) = own_cache.iterdir()
-    assert sorted(path.name for path in entry.iterdir() if path.is_file()) == ["manifest.json", "rule.py"]
+    assert sorted(path.name for path in entry.iterdir() if path.is_file()) == ["manifest.txt", "rule.py"]
 
 
 def test_a_changed_file_in_the_cache_is_not_loaded(own_cache: Path) -> None:

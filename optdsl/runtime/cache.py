@@ -8,18 +8,16 @@ anything of it is loaded. The cache folder belongs to its user alone; one that o
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-MANIFEST = "manifest.json"
+MANIFEST = "manifest.txt"
+"""The hash of each file of an entry, as `sha256sum` writes them and checks them with `-c`."""
 
 
 class CacheUnusable(OSError):
@@ -70,26 +68,38 @@ def processor() -> str:
 
 def key(**parts: str) -> str:
     """Return the name of the entry made from some parts."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
+    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:40]
 
 
 def lookup(name: str) -> Path | None:
     """Return the folder of an entry whose files are whole, or None. Never raises for a broken entry."""
+    return None if contents(name) is None else folder() / name
+
+
+def contents(name: str) -> dict[str, bytes] | None:
+    """Return the files of an entry where all of them are whole, else None. Never raises for a broken entry."""
     try:
         root = folder()
         _private(root)
         entry = root / name
         if not entry.is_dir() or entry.is_symlink():
             return None
-        manifest = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
-        whole = isinstance(manifest, dict) and all(_hash(entry / file) == digest for file, digest in manifest.items())
-        return entry if whole else None
+        manifest = _manifest(entry)
+        files = {file: (entry / file).read_bytes() for file in manifest}
     except (OSError, ValueError):
         return None
+    whole = all(_hash(data) == manifest[file] for file, data in files.items())
+    return files if files and whole else None
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _manifest(entry: Path) -> dict[str, str]:
+    """Return the hash of each file of an entry. Raises OSError, or ValueError where it isn't a list of hashes."""
+    lines = (entry / MANIFEST).read_text(encoding="utf-8").splitlines()
+    return {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 @contextmanager
@@ -98,6 +108,9 @@ def building() -> Iterator[Path]:
 
     Raises CacheUnusable where the cache can't be written to.
     """
+    import shutil  # which what is only read has no need of
+    import tempfile
+
     root = folder()
     _private(root)
     try:
@@ -113,8 +126,8 @@ def building() -> Iterator[Path]:
 def publish(built: Path, name: str) -> Path:
     """Move a built folder into place as an entry and return it. Another process may have been first: theirs is kept."""
     files = sorted(path for path in built.iterdir() if path.is_file())
-    manifest = {path.name: _hash(path) for path in files}
-    (built / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    lines = (f"{_hash(path.read_bytes())}  {path.name}\n" for path in files)
+    (built / MANIFEST).write_text("".join(lines), encoding="utf-8")
     target = folder() / name
     try:
         built.rename(target)
@@ -122,18 +135,27 @@ def publish(built: Path, name: str) -> Path:
         whole = lookup(name)
         if whole is not None:
             return whole
+        import shutil
+
         shutil.rmtree(target, ignore_errors=True)
         built.rename(target)
     return target
 
 
+def remember(name: str, file: str, text: str) -> None:
+    """Make an entry of one file. What can't be remembered, because there is no cache, is worked out again."""
+    with suppress(OSError), building() as built:
+        (built / file).write_text(text, encoding="utf-8")
+        publish(built, name)
+
+
 def entries() -> list[tuple[Path, Mapping[str, str]]]:
     """Return the entries of the cache, each with its manifest, in the order of their names."""
-    found = []
+    found: list[tuple[Path, Mapping[str, str]]] = []
     for path in sorted(folder().glob("*")):
         if path.is_dir() and (path / MANIFEST).exists():
             try:
-                found.append((path, json.loads((path / MANIFEST).read_text(encoding="utf-8"))))
+                found.append((path, _manifest(path)))
             except (OSError, ValueError):
                 found.append((path, {}))
     return found
@@ -141,6 +163,8 @@ def entries() -> list[tuple[Path, Mapping[str, str]]]:
 
 def clear() -> int:
     """Remove everything this program put into the cache; return how many entries that were."""
+    import shutil
+
     found = entries()
     for path, _ in found:
         shutil.rmtree(path)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.runtime import checkpoint, statedict, views
 from optdsl.runtime.clipping import Limits
 from optdsl.runtime.describe import docstring, signature
 from optdsl.runtime.groups import ParamGroup
@@ -246,6 +245,8 @@ class Optimizer:
         The layout stands in `optdsl.runtime.statedict`.
         """
         self._store.check_training("state_dict")
+        from optdsl.runtime import statedict
+
         return statedict.export(self._store, self._limits, self.skipped)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *, strict: bool = True) -> None:
@@ -262,11 +263,15 @@ class Optimizer:
             ValueError: Another rule, names, shapes or element types; the message lists what is missing or unknown.
         """
         self._store.check_training("load_state_dict")
+        from optdsl.runtime import statedict
+
         self.skipped = statedict.restore(self._store, self._limits, state_dict, strict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint in safetensors format, beside `path` first and then renamed: `path` is always whole."""
         self._store.check_training("save")
+        from optdsl.runtime import checkpoint, statedict
+
         checkpoint.write(path, statedict.export(self._store, self._limits, self.skipped))
 
     def load(self, path: str | os.PathLike[str], *, strict: bool = True) -> None:
@@ -276,6 +281,8 @@ class Optimizer:
         one that can't be read.
         """
         self._store.check_training("load")
+        from optdsl.runtime import checkpoint  # only files need it
+
         document = checkpoint.read(path)
         try:
             self.load_state_dict(document, strict=strict)
@@ -298,6 +305,8 @@ class Optimizer:
         Raises:
             ValueError: The rule has no such view, or several and no name was given.
         """
+        from optdsl.runtime import views
+
         return views.structured(self._store, views.compute(self._store, views.find(self._store, name)))
 
     def eval(self, name: str | None = None) -> Self:
@@ -308,6 +317,8 @@ class Optimizer:
         RuntimeError. Returns the optimizer. Raises as `view` does, and ValueError where an array is read-only; nothing
         has then changed.
         """
+        from optdsl.runtime import views
+
         views.show(self._store, name)
         return self
 
@@ -316,6 +327,8 @@ class Optimizer:
 
         Returns the optimizer; does nothing where the parameters hold no view.
         """
+        from optdsl.runtime import views
+
         views.restore(self._store)
         return self
 

@@ -30,7 +30,8 @@ class Hyper:
         return self.default(earlier) if callable(self.default) else self.default
 
 
-@dataclass(frozen=True, slots=True)
+# What holds functions is never equal to another: comparing and hashing would only cost time when this is imported.
+@dataclass(frozen=True, slots=True, eq=False)
 class State:
     """A state: shaped like the parameter, or one float64 number per parameter where `scalar`.
 
@@ -52,7 +53,7 @@ class State:
         return self.when is None or bool(self.when(hypers))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class View:
     """Another point to read a parameter at, such as an average of its values.
 
@@ -74,7 +75,7 @@ class View:
         return self.when is None or bool(self.when(hypers))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RuleInfo:
     """A rule as its users see it: `Adam.rule`."""
 

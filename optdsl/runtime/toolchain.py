@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
-import subprocess
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optdsl.runtime import cache as disk
+
+if TYPE_CHECKING:
+    import subprocess
 
 FLAGS = (
     "-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
@@ -41,6 +45,8 @@ class Compiler:
     @property
     def name(self) -> str:
         """The command as it would be typed."""
+        import shlex
+
         return shlex.join(self.command)
 
 
@@ -49,11 +55,15 @@ def _commands() -> Iterator[tuple[str, tuple[str, ...]]]:
     for variable in ("OPTDSL_CC", "CC"):
         value = os.environ.get(variable, "").strip()
         if value:
+            import shlex
+
             yield variable, tuple(shlex.split(value))
             if variable == "OPTDSL_CC":
                 return
     for name in ("cc", "gcc", "clang"):
         yield "PATH", (name,)
+    from importlib.util import find_spec
+
     if find_spec("ziglang") is not None:
         yield "the extra `zig`", (sys.executable, "-m", "ziglang", "cc")
 
@@ -61,18 +71,79 @@ def _commands() -> Iterator[tuple[str, tuple[str, ...]]]:
 @cache
 def _probe(command: tuple[str, ...], origin: str, path: str) -> Compiler | str:
     """Return the compiler behind a command, or why it can't be used. `path` is the PATH it was looked for on."""
-    if shutil.which(command[0], path=path) is None:
+    file = _which(command[0], path)
+    if file is None:
         return f"{command[0]} ({origin}): not found"
+    entry = _entry(command, file)
+    version = _remembered(entry)
+    if version is None:
+        try:
+            version = _ask(command)
+        except ToolchainError as error:
+            return f"{command[0]} ({origin}): {error}"
+        if entry is not None:
+            disk.remember(entry, _ANSWER, version)
+    return Compiler(command, version, origin)
+
+
+def _ask(command: tuple[str, ...]) -> str:
+    """Return what a compiler calls itself. Raises ToolchainError where it doesn't answer."""
+    import subprocess
+
     try:
         done = subprocess.run(
             [*command, "--version"], capture_output=True, timeout=20, check=False, text=True, errors="replace"
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{command[0]} ({origin}): {error}"
+        raise ToolchainError(str(error)) from None
     if done.returncode != 0:
-        return f"{command[0]} ({origin}): `--version` failed with exit status {done.returncode}"
+        raise ToolchainError(f"`--version` failed with exit status {done.returncode}")
     first = done.stdout.strip().split("\n")[0] if done.stdout.strip() else "unknown version"
-    return Compiler(command, first[:200], origin)
+    return first[:200]
+
+
+def _which(command: str, path: str) -> str | None:
+    """Return the file of a command, as `shutil.which` does, which takes longer to import than to run."""
+    if os.name != "posix":
+        import shutil
+
+        return shutil.which(command, path=path)
+    folders = [""] if os.sep in command else path.split(os.pathsep)
+    files = (os.path.join(folder, command) for folder in folders)
+    return next((file for file in files if os.path.isfile(file) and os.access(file, os.X_OK)), None)
+
+
+_COMPILERS = re.compile(r"(?:[\w.+]+-)*(?:cc|gcc|clang)(?:-[\d.]+)?")
+"""Names of programs that are compilers themselves, and not what starts one."""
+
+_ANSWER = "version.txt"
+
+
+def _entry(command: tuple[str, ...], file: str) -> str | None:
+    """Return the name of the cache entry for what a compiler calls itself, or None where that is asked each time.
+
+    The file that is run in the end stands for the compiler: once it changes, it has another entry. What can start
+    another compiler tomorrow, though its own file stays the same, is always asked: a script, a wrapper such as ccache,
+    and Apple's `cc`, which follows the developer tools that are chosen.
+    """
+    if sys.platform == "darwin":
+        return None
+    try:
+        real = os.path.realpath(file)
+        with open(real, "rb") as program:
+            state = os.fstat(program.fileno())
+            if _COMPILERS.fullmatch(os.path.basename(real)) is None or program.read(2) == b"#!":
+                return None
+    except OSError:
+        return None
+    stamp = f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino} {state.st_dev}"
+    return disk.key(kind="compiler", command="\0".join(command), file=file, real=real, stamp=stamp)
+
+
+def _remembered(entry: str | None) -> str | None:
+    """Return what a compiler called itself the last time it was asked."""
+    found = None if entry is None else disk.contents(entry)
+    return None if found is None else found[_ANSWER].decode()
 
 
 def find_compiler() -> Compiler:
@@ -94,6 +165,8 @@ def build(source: Path, library: Path, includes: Sequence[Path] = ()) -> None:
 
     Raises ToolchainError; leaves no half-written library.
     """
+    import subprocess
+
     source, library = source.absolute(), library.absolute()
     compiler = find_compiler()
     headers = [f"-I{folder}" for folder in includes]
@@ -102,12 +175,12 @@ def build(source: Path, library: Path, includes: Sequence[Path] = ()) -> None:
     try:
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment,
-            cwd=source.parent,
+            cwd=source.parent, process_group=0 if os.name == "posix" else -1,
         ) as process:  # fmt: skip
             try:
                 output, _ = process.communicate(timeout=TIMEOUT)
             except BaseException:
-                process.kill()
+                _stop(process)
                 raise
     except subprocess.TimeoutExpired:
         library.unlink(missing_ok=True)
@@ -117,6 +190,22 @@ def build(source: Path, library: Path, includes: Sequence[Path] = ()) -> None:
     if process.returncode != 0 or not library.exists():
         library.unlink(missing_ok=True)
         raise ToolchainError(f"{compiler.name} failed with exit status {process.returncode}: {_cause(output)}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a compiler with all that it has started, leaving it a moment to remove its temporary files."""
+    import signal
+    import subprocess
+
+    if os.name != "posix":
+        process.kill()
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(2)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _cause(output: bytes) -> str:

@@ -24,7 +24,7 @@ DEPTH = 200
 Kind = Literal["leaf", "nothing", "sequence", "mapping", "pairs", "fields", "node"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """The shape of a structure, without its arrays: enough to find the leaves of another structure of that shape.
 
@@ -43,7 +43,7 @@ class Node:
         object.__setattr__(self, "flat", all(child.kind == "leaf" for child in self.children))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """A leaf as the caller gave it: an array or a `Parameter`, not yet checked."""
 
@@ -51,7 +51,7 @@ class Entry:
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Flat:
     """A structure taken apart. `positions` counts the entries of an unnamed outermost sequence."""
 
