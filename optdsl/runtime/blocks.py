@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+PRODUCTS = 1 << 14
+"""The most float64 products that are held at once."""
+
 AnyArray = npt.NDArray[np.generic]
 
 BLOCK_BYTES = 1 << 19
@@ -63,6 +66,10 @@ def total(block: AnyArray) -> float:
 
 def inner(left: AnyArray, right: AnyArray) -> float:
     """Return the inner product of two blocks in float64."""
+    if left.size > PRODUCTS:
+        # In halves, as NumPy adds them up itself, so that the products take little memory.
+        half = left.size // 16 * 8
+        return inner(left[:half], right[:half]) + inner(left[half:], right[half:])
     return float(np.multiply(left, right, dtype=np.float64).sum())
 
 

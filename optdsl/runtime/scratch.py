@@ -40,12 +40,14 @@ class Scratch:
     @contextmanager
     def lent(self, size: int) -> Iterator[Bytes]:
         """Lend at least `size` bytes, from a cache line on. MemoryError before anything is lent."""
+        buffer: Bytes | None
         try:
             buffer = self.free.pop()  # not looked at before: another thread may borrow at the same time
         except IndexError:
-            buffer = np.empty(0, np.uint8)
-        if buffer.nbytes < size + LINE:
-            buffer = np.empty(-(-(size + LINE) // BLOCK_BYTES) * BLOCK_BYTES, np.uint8)
+            buffer = None
+        if buffer is None or buffer.nbytes < size + LINE:
+            buffer = None  # so that the smaller one is gone before there is another
+            buffer = np.empty(size + LINE, np.uint8)
         try:
             yield aligned(buffer)
         finally:
