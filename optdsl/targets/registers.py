@@ -38,10 +38,13 @@ class Value:
 
 Operand = Value | Place | Scalar
 
+APART = frozenset({"select", "sign"})
+"""Operations whose result is an array apart from their operands: `sign` takes ten times as long in place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`result = ufunc(operands)`; `select` takes (mask, chosen, other), and a result apart from all of them."""
+    """`result = ufunc(operands)`; `select` takes (mask, chosen, other)."""
 
     ufunc: str
     operands: tuple[Operand, ...]
@@ -165,9 +168,9 @@ def _lives(items: list[tuple[int, Step | Copy | Instruction]]) -> tuple[dict[Val
             reads[key] = max(reads.get(key, 0), time)
 
     for time, item in items:
-        late = isinstance(item, Step) and item.ufunc == "select"
+        late = isinstance(item, Step) and item.ufunc in APART
         for operand in _operands(item):
-            # A select writes to the result before it has read all operands, which must outlive that.
+            # The result is written while operands are still to be read, which must outlive that.
             read(operand, time + late)
         if isinstance(item, Instruction):
             continue
