@@ -2,65 +2,30 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from optdsl.runtime.blocks import BLOCK_BYTES, blocks, total
-from optdsl.runtime.kernel import Array, Leaf, threads
+from optdsl.runtime.arena import Arena, Batch, Tensors
+from optdsl.runtime.blocks import AnyArray, total
+from optdsl.runtime.crew import share, taken
+from optdsl.runtime.kernel import Array, Leaf, Vector, threads
+from optdsl.runtime.layout import Layout, Part, divide, lay_out, workers_for
 from optdsl.runtime.ranges import Ranges
 from optdsl.runtime.rows import Rows
+from optdsl.runtime.scratch import Share, Work, block_length, pool
 
 StepFunction = Callable[..., None]
+Works = Mapping[np.dtype[np.generic], list[Work]]
+"""The scratch arrays of each thread, by the parameter's element type."""
+Result = TypeVar("Result")
 
-
-WORTH = 1 << 20
-"""Elements for which a Python thread is worth starting."""
-
-
-Work = tuple[list[npt.NDArray[np.generic]], list[npt.NDArray[np.generic]]]
-"""The scratch arrays of one thread: of the parameter's element type, and of truth values."""
-
-
-class Scratch:
-    """Block-sized work arrays that steps borrow, so that none is made anew in a steady state."""
-
-    def __init__(self) -> None:
-        self.free: dict[np.dtype[np.generic], list[npt.NDArray[np.generic]]] = {}
-
-    @contextmanager
-    def lent(
-        self, dtypes: Iterable[np.dtype[np.generic]], numbers: int, masks: int, workers: int = 1
-    ) -> Iterator[dict[np.dtype[np.generic], list[Work]]]:
-        """Lend arrays for each element type and each of some threads. MemoryError before any is used."""
-        taken: list[npt.NDArray[np.generic]] = []
-
-        def take(dtype: np.dtype[np.generic], count: int) -> list[npt.NDArray[np.generic]]:
-            free = self.free.setdefault(dtype, [])
-            # A block is as long as its type asks for; truth values go along with the longest.
-            length = BLOCK_BYTES // max(dtype.itemsize, 4)
-            arrays = []
-            for _ in range(count):
-                try:
-                    arrays.append(free.pop())
-                except IndexError:  # asked for, not looked before: another thread may borrow at the same time
-                    arrays.append(np.empty(length, dtype))
-                taken.append(arrays[-1])
-            return arrays
-
-        try:
-            truth = np.dtype(np.bool_)
-            yield {dtype: [(take(dtype, numbers), take(truth, masks)) for _ in range(workers)] for dtype in dtypes}
-        finally:
-            for array in taken:
-                self.free[array.dtype].append(array)
-
-
-_scratch = Scratch()
+SPAN = 8
+"""Blocks of a gradient that one thread looks through at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +35,9 @@ class NumpyKernel:
     A step function is called as `step(x, g, states, scalars, hypers, t, numbers, masks)`: flat arrays, a tuple of the
     flat tensor states in the rule's order (None where absent), the float64 vector of scalar states, a list of floats,
     the step number as a float, and block-sized scratch arrays of the parameter's type and of bool. `separable` says
-    that a part of a tensor can be stepped without the rest: no reduction, no scalar state, no element count. Where
-    `shaped`, the function takes the `Rows` of the parameter as well, with `row_values` numbers for each row.
+    that a part of a tensor can be stepped without the rest: no reduction and no element count, so that the parts agree
+    on the new scalar states. Where `shaped`, the function takes the `Rows` of the parameter as well, with `row_values`
+    numbers for each row.
     """
 
     select: Callable[[Mapping[str, float]], int]
@@ -91,98 +57,180 @@ class NumpyKernel:
         return NumpyPlan(self, leaves)
 
     def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
+        def of(block: Array, work: Work) -> float:
+            part = work[0][0][: block.size]
+            if clip_value < inf:
+                np.clip(block, -clip_value, clip_value, out=part)
+            else:
+                np.copyto(part, block)
+            np.multiply(part, part, out=part)
+            return total(part)
+
         sum_ = 0.0
-        wide_type = np.dtype(np.float64)
-        with _scratch.lent([wide_type], 1, 0) as lent:
-            wide = lent[wide_type][0][0][0]
-            for gradient in gradients:
-                for start in range(0, gradient.size, wide.size):
-                    block = gradient[start : start + wide.size]
-                    part = wide[: block.size]
-                    np.clip(block, -clip_value, clip_value, out=part)
-                    np.multiply(part, part, out=part)
-                    sum_ += total(part)
+        for values in _each_block(gradients, np.dtype(np.float64), (1, 0), of):
+            for value in values:  # in order, whichever thread a block came to; sum() would compensate in newer Pythons
+                sum_ += value
         return sum_
 
     def finite(self, gradients: Sequence[Array]) -> list[bool]:
-        any_type = np.dtype(np.float32)
-        with _scratch.lent([any_type], 0, 1) as lent:
-            masks = lent[any_type][0][1]
-            return [
-                all(bool(np.isfinite(block, out=mask).all()) for block, mask in blocks((gradient,), masks))
-                for gradient in gradients
-            ]
+        def of(block: Array, work: Work) -> bool:
+            return bool(np.isfinite(block, out=work[1][0][: block.size]).all())
+
+        return [all(values) for values in _each_block(gradients, np.dtype(np.float32), (0, 1), of)]
+
+
+def _each_block(
+    gradients: Sequence[Array],
+    dtype: np.dtype[np.generic],
+    scratch: tuple[int, int],
+    of: Callable[[Array, Work], Result],
+) -> list[list[Result]]:
+    """Return what `of` makes of each block of each gradient, in order; large gradients are shared among threads.
+
+    A block is as long as one of `dtype`, the element type of the scratch arrays, of which there are so many numbers
+    and truth values.
+    """
+    length = block_length(dtype)
+    large = [gradient.size for gradient in gradients if gradient.size > length]
+    workers = workers_for(large, threads())
+    longest = min(length, max((gradient.size for gradient in gradients), default=0))
+    spans = [(index, start) for index, g in enumerate(gradients) for start in range(0, g.size, length * SPAN)]
+    results: list[list[Result]] = [[] for _ in spans]
+    queue = deque(range(len(spans)))
+    lay = Share(*scratch, longest, workers, shortened=False)
+    with pool.lent(lay.size) as buffer:
+        work = lay.arrays(buffer, dtype)
+
+        def look_through(worker: int) -> None:
+            with np.errstate(all="ignore"):
+                for number in taken(queue):
+                    index, start = spans[number]
+                    span = gradients[index][start : start + length * SPAN]
+                    results[number] = [of(span[at : at + length], work[worker]) for at in range(0, span.size, length)]
+
+        share(look_through, workers)
+    joined: list[list[Result]] = [[] for _ in gradients]
+    for (index, _), values in zip(spans, results, strict=True):
+        joined[index] += values
+    return joined
 
 
 class NumpyPlan:
-    """The leaves of an optimizer, their states flattened once."""
+    """The leaves of an optimizer, their states flattened once, and how the last step divided them."""
 
     def __init__(self, kernel: NumpyKernel, leaves: Sequence[Leaf]) -> None:
         self.kernel = kernel
         self.leaves = leaves
-        self.states = [
+        self.states: list[Tensors] = [
             tuple(leaf.states[name].reshape(-1) if name in leaf.states else None for name in kernel.tensor_states)
             for leaf in leaves
         ]
         self.rows = [(Rows.of(leaf.data.shape, kernel.row_values),) if kernel.shaped else () for leaf in leaves]
+        self.arena: Arena | None = None
+        self.laid: tuple[object, Layout] | None = None
 
     def batch(self, groups: Sequence[Sequence[int]], ranges: Ranges) -> None:
         return None
 
-    def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[npt.NDArray[np.float64]]) -> None:
-        kernel = self.kernel
-        lists = {id(vector): vector.tolist() for vector in hypers}
-        parts = [min(threads(), gradient.size // WORTH) if kernel.separable else 1 for gradient in gradients]
-        dtypes = {self.leaves[index].flat.dtype for index in active}
-        workers = max([1, *parts])
-        with _scratch.lent(dtypes, kernel.numbers, kernel.masks, workers) as lent, np.errstate(all="ignore"):
-            for index, gradient, vector, count in zip(active, gradients, hypers, parts, strict=True):
-                work = lent[self.leaves[index].flat.dtype]
-                if count > 1:
-                    self._split(index, gradient, lists[id(vector)], work[:count])
-                else:
-                    self._part(index, gradient, lists[id(vector)], slice(None), work[0])
+    def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[Vector]) -> None:
+        layout, kernel = self._layout(active, hypers), self.kernel
+        parts, workers = divide(layout.large, kernel.separable, threads())
+        step = _Step(self, active, gradients, hypers)
+        lay = Share(kernel.numbers, kernel.masks, layout.longest, workers, shortened=kernel.separable)
+        with pool.lent(lay.size) as buffer, np.errstate(all="ignore"):
+            dtypes: set[np.dtype[np.generic]] = {self.leaves[index].flat.dtype for index in active}
+            work = {dtype: lay.arrays(buffer, dtype) for dtype in dtypes}
+            if parts:
+                step.parts(parts, workers, work)
+            for place in layout.single:
+                step.single(place, work)
+            for batch in layout.batches:
+                step.batch(batch, work)
 
-    def _part(self, index: int, gradient: Array, hypers: list[float], part: slice, work: Work) -> None:
-        """Step a part of a leaf."""
-        leaf = self.leaves[index]
-        states = tuple(None if state is None else state[part] for state in self.states[index])
-        step = self.kernel.steps[leaf.variant]
-        shape = self.rows[index]
-        step(leaf.flat[part], gradient[part], states, leaf.scalars, hypers, float(leaf.steps + 1), *work, *shape)
+    def _layout(self, active: Sequence[int], hypers: Sequence[Vector]) -> Layout:
+        """Return how the leaves are divided: as in the last step, if they are stepped together in the same way."""
+        leaves = [self.leaves[index] for index in active]
+        keys: list[Hashable] = list(zip(map(id, hypers), [leaf.steps for leaf in leaves], strict=True))
+        if leaves and leaves[0].scalars.size:
+            keys = [(key, leaf.scalars.tobytes()) for key, leaf in zip(keys, leaves, strict=True)]
+        # Equal keys get equal numbers, so that the same leaves in step with one another look the same at every step.
+        numbers: dict[Hashable, int] = {}
+        pattern = [numbers.setdefault(key, len(numbers)) for key in keys] if len(set(keys)) > 1 else None
+        given = list(active), pattern
+        if self.laid is None or self.laid[0] != given:
+            states = [self.states[index] for index in active]
+            self.laid = given, lay_out(leaves, states, keys, self._arena(leaves))
+        return self.laid[1]
 
-    def _split(self, index: int, gradient: Array, hypers: list[float], work: list[Work]) -> None:
-        """Step a large leaf in equal parts, each but the first in a thread of its own that ends with the step.
+    def _arena(self, leaves: Sequence[Leaf]) -> Arena | None:
+        """Return where small leaves are gathered, if the rule lets them."""
+        if not self.kernel.separable or self.kernel.shaped or len(leaves) < 2:
+            return None
+        if self.arena is None:
+            self.arena = Arena()
+        return self.arena
 
-        No part is begun before every thread runs, so that a lack of threads changes nothing.
-        """
-        size = -(-gradient.size // len(work))
-        slices = [slice(start, start + size) for start in range(0, gradient.size, size)]
-        ready = threading.Barrier(len(slices))
-        failures: list[BaseException] = []
 
-        def step(part: slice, own: Work) -> None:
-            try:
-                ready.wait()
-                with np.errstate(all="ignore"):
-                    self._part(index, gradient, hypers, part, own)
-            except threading.BrokenBarrierError:
-                return  # another part couldn't begin, and says why
-            except BaseException as error:
-                failures.append(error)
+class _Step:
+    """One step of some leaves. A place is that of a leaf among the gradients."""
 
-        workers = [threading.Thread(target=step, args=pair) for pair in zip(slices[1:], work[1:], strict=False)]
-        started = []
-        try:
-            for worker in workers:
-                worker.start()
-                started.append(worker)
-        except RuntimeError as error:
-            ready.abort()
-            failures.append(MemoryError(f"no thread could be started for a step; nothing was changed: {error}"))
-        else:
-            step(slices[0], work[0])
-        for worker in started:
-            worker.join()
-        if failures:
-            raise failures[0]
+    def __init__(
+        self, plan: NumpyPlan, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[Vector]
+    ) -> None:
+        self.plan = plan
+        self.active = active
+        self.gradients = gradients
+        self.hypers = hypers
+        self.lists = {id(vector): vector.tolist() for vector in hypers}
+
+    def _call(
+        self, place: int, x: AnyArray, g: AnyArray, states: Tensors, scalars: Vector, work: Work, *rows: Rows
+    ) -> None:
+        """Call the step function for arrays that stand for a leaf, a part of it, or many like it."""
+        leaf = self.plan.leaves[self.active[place]]
+        function = self.plan.kernel.steps[leaf.variant]
+        function(x, g, states, scalars, self.lists[id(self.hypers[place])], float(leaf.steps + 1), *work, *rows)
+
+    def single(self, place: int, work: Works, worker: int = 0) -> None:
+        """Step a whole leaf."""
+        plan, index = self.plan, self.active[place]
+        leaf = plan.leaves[index]
+        own = work[leaf.flat.dtype][worker]
+        self._call(place, leaf.flat, self.gradients[place], plan.states[index], leaf.scalars, own, *plan.rows[index])
+
+    def batch(self, batch: Batch, work: Works) -> None:
+        """Step the leaves of a batch together."""
+        scalars = batch.leaves[0].scalars.copy()
+        batch.gather(self.gradients)
+        self._call(batch.first, batch.x, batch.g, batch.states, scalars, work[batch.x.dtype][0])
+        batch.scatter(scalars)
+
+    def parts(self, parts: Sequence[Part], workers: int, work: Works) -> None:
+        """Step large leaves, each thread the next part that none has begun."""
+        before = {place: self._leaf(place).scalars.copy() for place in {part.place for part in parts}}
+        after: dict[int, Vector] = {}
+        queue = deque(parts)
+
+        def work_through(worker: int) -> None:
+            with np.errstate(all="ignore"):  # which is a setting of each thread
+                for part in taken(queue):
+                    if part.whole:
+                        self.single(part.place, work, worker)
+                    else:
+                        after[part.place] = self._part(part, before[part.place].copy(), work, worker)
+
+        share(work_through, workers)
+        for place, scalars in after.items():
+            self._leaf(place).scalars[...] = scalars
+
+    def _part(self, part: Part, scalars: Vector, work: Works, worker: int) -> Vector:
+        """Step a part of a leaf, and return the new scalar states, which are the same for every part."""
+        index, these = self.active[part.place], part.elements
+        leaf, gradient = self.plan.leaves[index], self.gradients[part.place]
+        states = tuple(None if state is None else state[these] for state in self.plan.states[index])
+        own = work[leaf.flat.dtype][worker]
+        self._call(part.place, leaf.flat[these], gradient[these], states, scalars, own, *self.plan.rows[index])
+        return scalars
+
+    def _leaf(self, place: int) -> Leaf:
+        return self.plan.leaves[self.active[place]]

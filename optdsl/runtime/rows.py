@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.runtime.blocks import BLOCK_BYTES, AnyArray
+from optdsl.runtime.blocks import BLOCK_BYTES, PRODUCTS, AnyArray, inner
 
 Numbers = npt.NDArray[np.float64]
 
@@ -80,8 +80,15 @@ class Rows:
             block.reshape(-1, self.width).sum(axis=1, dtype=np.float64, out=self.values[index, part.first : part.last])
 
     def inner(self, index: int, part: Part, left: AnyArray, right: AnyArray) -> None:
-        """Add up the products of two blocks row by row."""
-        self.total(index, part, np.multiply(left, right, dtype=np.float64))
+        """Add up the products of two blocks row by row, holding few products at once."""
+        if part.within:
+            self.values[index, part.first] += inner(left, right)
+            return
+        step = max(1, PRODUCTS // self.width)
+        for first in range(part.first, part.last, step):
+            some = Part(first, min(first + step, part.last), False)
+            where = slice((first - part.first) * self.width, (some.last - part.first) * self.width)
+            self.total(index, some, np.multiply(left[where], right[where], dtype=np.float64))
 
     def largest(self, index: int, part: Part, block: AnyArray) -> None:
         """Find the largest element of a block in each row; NaN if one is."""

@@ -79,11 +79,11 @@ class NumpyTarget:
 
 
 def _separable(program: Program) -> bool:
-    """Return whether any part of a tensor can be stepped without the rest."""
+    """Return whether any part of a tensor can be stepped without the rest, scalar states included."""
     read = {s for kernel in program.kernels for let in kernel.lets() for s in symbols(let.value)}
-    whole = any(s.role is Role.SIZE or s.rate is Rate.TENSOR for s in read)
+    whole = any(s.role is Role.SIZE for s in read)
     whole = whole or any(kernel.row_values() for kernel in program.kernels)
-    return not whole and not any(state.scalar for state in program.rule.states)
+    return not whole and not any(phase.reductions for kernel in program.kernels for phase in kernel.phases)
 
 
 def _shaped(program: Program) -> bool:
@@ -355,7 +355,7 @@ class _Lowering:
                 mask = self._emit(condition, block, None)
                 first, second = self._emit(chosen, block, None), self._emit(other, block, None)
                 result = self._fresh(kind(expr), home)
-                block.add(Step("select", (second, first, mask), result))
+                block.add(Step("select", (mask, first, second), result))
                 return result
             case Number() | Truth() | Reduce() | ReduceRows():
                 raise TypeError("not an element expression")
@@ -441,11 +441,9 @@ class _Printer:
                     if function == "largest"
                     else f"{target} += {value}"
                 )
-            case Step("select", (other, chosen, mask), result):
-                out = self.out(result)
-                if self.place(other) != out:
-                    self.writer.line(f"np.copyto({out}, {self.place(other)})")
-                self.writer.line(f"np.copyto({out}, {self.place(chosen)}, where={self.place(mask)})")
+            case Step("select", operands, result):
+                arguments = ", ".join(self.place(operand) for operand in operands)
+                self.writer.line(f"pick({arguments}, {self.out(result)})")
                 self._bind(result)
             case Step(ufunc, operands, result):
                 arguments = ", ".join(self.place(operand) for operand in operands)

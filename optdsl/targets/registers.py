@@ -38,10 +38,13 @@ class Value:
 
 Operand = Value | Place | Scalar
 
+APART = frozenset({"select", "sign"})
+"""Operations whose result is an array apart from their operands: `sign` takes ten times as long in place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`result = ufunc(operands)`; the ufunc `select` takes (other, chosen, mask)."""
+    """`result = ufunc(operands)`; `select` takes (mask, chosen, other)."""
 
     ufunc: str
     operands: tuple[Operand, ...]
@@ -145,20 +148,12 @@ def allocate(block: Block) -> Plan:
             computed.setdefault(item.result, []).append(item)
     for value in sorted(lives, key=lambda value: (lives[value].first, value.number)):
         if value not in aliased:
-            plan.names[value.number] = allocator.take(value, _preferred(computed[value]))
+            plan.names[value.number] = allocator.take(value)
             continue
         plan.names[value.number] = f"variable:{value.number}"
         if any(not (isinstance(item, Copy) and item.alias) for item in computed[value]):
-            plan.names[-value.number] = allocator.take(value, None)
+            plan.names[-value.number] = allocator.take(value)
     return plan
-
-
-def _preferred(computed: list[Step | Copy]) -> Value | None:
-    """Return the value in whose array a result would best be computed: the one a select starts from."""
-    item = computed[0]
-    if isinstance(item, Step) and item.ufunc == "select" and isinstance(item.operands[0], Value):
-        return item.operands[0]
-    return None
 
 
 def _lives(items: list[tuple[int, Step | Copy | Instruction]]) -> tuple[dict[Value, _Life], dict[str, int]]:
@@ -173,10 +168,10 @@ def _lives(items: list[tuple[int, Step | Copy | Instruction]]) -> tuple[dict[Val
             reads[key] = max(reads.get(key, 0), time)
 
     for time, item in items:
-        late = isinstance(item, Step) and item.ufunc == "select"
-        for position, operand in enumerate(_operands(item)):
-            # A select copies its first operand into the result before it reads the others, which must outlive that.
-            read(operand, time + (late and position > 0))
+        late = isinstance(item, Step) and item.ufunc in APART
+        for operand in _operands(item):
+            # The result is written while operands are still to be read, which must outlive that.
+            read(operand, time + late)
         if isinstance(item, Instruction):
             continue
         life = lives.setdefault(item.result, _Life(time, time))
@@ -207,10 +202,10 @@ class _Allocator:
         """Whether an array is free all along a life; it may be handed over within one operation."""
         return all(other.last <= life.first or other.first >= life.last for other in self.taken.get(array, ()))
 
-    def take(self, value: Value, preferred: Value | None = None) -> str:
+    def take(self, value: Value) -> str:
         """Return an array for a value."""
         life = self.lives[value]
-        for array in self._candidates(value, preferred):
+        for array in self._candidates(value):
             if self._free(array, life):
                 self.taken.setdefault(array, []).append(life)
                 return array
@@ -223,11 +218,9 @@ class _Allocator:
         self.taken[f"{letter}:{count}"] = [life]
         return f"{letter}:{count}"
 
-    def _candidates(self, value: Value, preferred: Value | None) -> Iterator[str]:
+    def _candidates(self, value: Value) -> Iterator[str]:
         if value.home is not None:
             yield f"home:{value.home.name}"
-        elif preferred is not None and not self.plan.names[preferred.number].startswith("variable:"):
-            yield self.plan.names[preferred.number]
         if value.mask:
             yield from (f"k:{index}" for index in range(self.plan.masks))
             return

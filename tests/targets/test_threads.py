@@ -30,6 +30,7 @@ LAMB = (rules.SAMPLES / "lamb.opt").read_text(encoding="utf-8")
 THREADED = {
     "adam": None,
     "asgd": None,
+    "nadam": None,
     "lamb": LAMB,
     **{name: rules.FOLDS[name] for name in ("twice", "sum", "of-new")},
 }
