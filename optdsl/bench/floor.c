@@ -9,6 +9,7 @@ typedef struct {
     const int64_t *table;
     int64_t rows, elements, row;
     int pass;
+    uint64_t mask;               /* of what is changed */
     uint64_t seen[MOST_THREADS]; /* what was only read, so that it has to be */
 } floor_step;
 
@@ -24,7 +25,7 @@ static void floor_share(void *context, int64_t k, int64_t threads) {
         const int64_t lo = floor_place(from - at, n), hi = floor_place(to - at, n), piece = PIECES ? BLOCK : hi - lo;
         for (int64_t i = lo; i < hi; i += piece)
             for (int pass = 0; pass < PASSES; ++pass)
-                s->seen[k] ^= floor_pass(row, pass, i, i + piece < hi ? i + piece : hi);
+                s->seen[k] ^= floor_pass(row, pass, i, i + piece < hi ? i + piece : hi, s->mask);
         at += n;
     }
 }
@@ -38,19 +39,21 @@ static void floor_small(void *context, int64_t k, int64_t threads) {
     for (int64_t r = 0; r < s->rows; ++r) {
         const int64_t *row = s->table + r * COLUMNS, n = row[0];
         for (int pass = 0; n <= BLOCK && at >= from && at < to && pass < PASSES; ++pass)
-            s->seen[k] ^= floor_pass(row, pass, 0, n);
+            s->seen[k] ^= floor_pass(row, pass, 0, n, s->mask);
         at += n;
     }
 }
 static void floor_large(void *context, int64_t k, int64_t threads) {
     floor_step *s = context;
     const int64_t *row = s->table + s->row * COLUMNS, n = row[0];
-    s->seen[k] ^= floor_pass(row, s->pass, floor_place(n / threads * k, n), k + 1 >= threads ? n : floor_place(n / threads * (k + 1), n));
+    const int64_t lo = floor_place(n / threads * k, n), hi = k + 1 >= threads ? n : floor_place(n / threads * (k + 1), n);
+    s->seen[k] ^= floor_pass(row, s->pass, lo, hi, s->mask);
 }
 
-/* Move what a step of every row moves. */
-uint64_t optdsl_floor(int64_t rows, const int64_t *table, int64_t threads) {
-    floor_step s = {.table = table, .rows = rows};
+/* Move what a step of every row moves. What is written differs in the bits of the mask from what was there; without any
+   the arrays stay as they are, which no compiler knows. */
+uint64_t optdsl_floor(int64_t rows, const int64_t *table, int64_t threads, uint64_t mask) {
+    floor_step s = {.table = table, .rows = rows, .mask = mask};
     for (int64_t r = 0; r < rows; ++r) s.elements += table[r * COLUMNS];
     parallel(WHOLE ? floor_small : floor_share, &s, worthwhile(s.elements, threads));
     for (s.row = 0; WHOLE && s.row < rows; ++s.row)

@@ -32,15 +32,16 @@ def text(streams: Streams) -> str:
     sizes = f"enum {{ COLUMNS = {len(streams.names) + 1}, PASSES = {len(streams.passes)}, PIECES = {pieces}, "
     parts = [common, sizes + f"WHOLE = {int(streams.whole)} }};\n"]
     parts += [_pass(streams, number, one) for number, one in enumerate(streams.passes)]
-    cases = [f"    case {number}: return pass_{number}(row, lo, hi);" for number in range(len(streams.passes))]
-    parts += ["static uint64_t floor_pass(const int64_t *row, int pass, int64_t lo, int64_t hi) {"]
+    cases = [f"    case {number}: return pass_{number}(row, lo, hi, mask);" for number in range(len(streams.passes))]
+    parts += ["static uint64_t floor_pass(const int64_t *row, int pass, int64_t lo, int64_t hi, uint64_t mask) {"]
     parts += ["    switch (pass) {", *cases, "    default: return 0;", "    }", "}", rest]
     return "\n".join(parts)
 
 
 def _pass(streams: Streams, number: int, one: Pass) -> str:
     """Return the function of one pass over the elements [lo, hi) of a tensor."""
-    lines = [f"static uint64_t pass_{number}(const int64_t *row, int64_t lo, int64_t hi) {{", "    uint64_t seen = 0;"]
+    arguments = "const int64_t *row, int64_t lo, int64_t hi, uint64_t mask"
+    lines = [f"static uint64_t pass_{number}({arguments}) {{", "    uint64_t seen = 0;"]
     for array in one.touched:
         kind = ("const " if array in one.read else "") + _TYPES[streams.widths[array]]
         lines.append(f"    {kind} *restrict a{array} = ({kind} *)(uintptr_t)row[{array + 1}] + lo;")
@@ -48,12 +49,13 @@ def _pass(streams: Streams, number: int, one: Pass) -> str:
     mixed = " ^ ".join(f"a{array}[i]" for array in one.read) or "1"
     lines += ["    #pragma GCC ivdep", "    for (int64_t i = 0; i < hi - lo; ++i) {"]
     if one.both or one.write:
-        lines.append(f"        const {_TYPES[max(streams.widths)]} mixed = {mixed};")
+        widest = _TYPES[max(streams.widths)]
+        lines.append(f"        const {widest} mixed = ({mixed}) & ({widest})mask;")
         lines += [f"        a{array}[i] ^= ({_TYPES[streams.widths[array]]})mixed;" for array in one.both]
         lines += [f"        a{array}[i] = ({_TYPES[streams.widths[array]]})mixed;" for array in one.write]
     else:
         lines.append(f"        seen ^= {mixed};")
-    return "\n".join([*lines, "    }", "    return seen;", "}", ""])
+    return "\n".join([*lines, "    }", "    (void)mask;", "    return seen;", "}", ""])
 
 
 def library(source: str) -> ctypes.CDLL:
@@ -69,17 +71,20 @@ def library(source: str) -> ctypes.CDLL:
             toolchain.build(folder / "floor.c", folder / "libfloor.so")
             entry = store.publish(folder, key)
     loaded = ctypes.CDLL(str(entry / "libfloor.so"))
-    loaded.optdsl_floor.argtypes = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
+    loaded.optdsl_floor.argtypes = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64)
     loaded.optdsl_floor.restype = ctypes.c_uint64
     return loaded
 
 
-def stepper(streams: Streams, tensors: Sequence[Sequence[npt.NDArray[np.generic]]]) -> Callable[[], object]:
+def stepper(
+    streams: Streams, tensors: Sequence[Sequence[npt.NDArray[np.generic]]], mask: int = 0
+) -> Callable[[], object]:
     """Return what moves the bytes of one step; `tensors` has the arrays of each tensor, in the order of the streams.
 
-    The arrays are one-dimensional and contiguous, and have to be kept alive. Raises as `library` does.
+    The arrays are contiguous, and have to be kept alive. They stay as they are, but for those that are only written and
+    for the bits of `mask`. Raises as `library` does.
     """
     rows = [[arrays[0].size, *(array.ctypes.data for array in arrays)] for arrays in tensors]
     table = np.array(rows, np.int64)
     run = library(text(streams)).optdsl_floor
-    return lambda: run(len(table), table.ctypes.data, threads())
+    return lambda: run(len(table), table.ctypes.data, threads(), mask)

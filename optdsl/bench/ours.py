@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from optdsl.bench import floor
 from optdsl.bench.data import Array, Data
@@ -35,13 +32,18 @@ class Rule:
         """Return the parameters."""
         return self._parameters
 
+    def arrays(self, names: Sequence[str]) -> list[list[Array]]:
+        """Return the arrays of each tensor after the first step: parameter, gradient, and the states of the names."""
+        states = self._optimizer.state.values()
+        tensors = zip(self._parameters, self._gradients.now, states, strict=True)
+        return [[x, g, *(own[name] for name in names[2:])] for x, g, own in tensors]
+
 
 class Floor:
-    """The bytes of a rule's step, moved."""
+    """The bytes of a rule's step, moved in the arrays of a contestant: where memory lies makes it fast or slow."""
 
-    def __init__(self, streams: Streams, data: Data) -> None:
-        types = {4: np.uint32, 8: np.uint64}
-        self._arrays = [[np.ones(math.prod(shape), types[width]) for width in streams.widths] for shape in data.shapes]
+    def __init__(self, streams: Streams, rule: Rule) -> None:
+        self._arrays = rule.arrays(streams.names)
         self._step = floor.stepper(streams, self._arrays)
 
     def step(self) -> object:

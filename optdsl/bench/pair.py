@@ -126,7 +126,9 @@ def _invite(pair: _Pair, peer: peers.Peer, subject: Subject, data: Data, fresh: 
     """Add a peer, or say why it can't take part; what a library raises must not end the run."""
     try:
         if peer.name == peers.FLOOR:
-            _add(pair, peer.name, Floor(subject.streams, data), fresh)
+            ours = pair.there["c" if "c" in pair.there else next(iter(pair.there))]
+            assert isinstance(ours, Rule)
+            _add(pair, peer.name, Floor(subject.streams, ours), fresh)
         else:
             assert subject.bundled is not None
             _add(pair, peer.name, peers.make(peer.name, subject.bundled, data), fresh)
