@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 FLAGS = (
     "-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
-    "-fno-unswitch-loops", "-fPIC", "-shared", "-pthread",
+    "-fno-unswitch-loops", "-fno-thread-jumps", "-fPIC", "-shared", "-pthread",
 )  # fmt: skip
 """Strict floating point: never `-ffast-math` or anything that implies it, which would flush subnormals to zero in the
 whole process. `CFLAGS` of the environment is not read for the same reason. Loops are not unswitched: a scalar condition
 is decided before the loop and costs a blend in it, which memory hides, while a copy of the loop for every combination
-of conditions takes a second to compile."""
+of conditions takes a second to compile. Nor are jumps threaded: gcc would tell every way through nested conditions
+apart before it turns them into blends, and make half as many instructions again of those in Rprop."""
 
 TIMEOUT = 120.0
 """Seconds a compiler may take."""

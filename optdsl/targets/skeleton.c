@@ -18,14 +18,20 @@ enum {
     LANES = 16
 };
 
-static inline double sign_f64(double a) { return a > 0.0 ? 1.0 : a < 0.0 ? -1.0 : a == 0.0 ? 0.0 : a; }
+static inline double sign_f64(double a) {
+    const double unit = a == 0.0 ? 0.0 : copysign(1.0, a);
+    return a != a ? a : unit;
+}
 static inline double lesser_f64(double a, double b) { const double least = a < b ? a : b; return a != a ? a : least; }
 static inline double greater_f64(double a, double b) { const double most = a > b ? a : b; return a != a ? a : most; }
 static inline double modulo_f64(double a, double b) {
     const double left = fmod(a, b);
     return left == 0.0 ? copysign(0.0, b) : (left < 0.0) != (b < 0.0) ? left + b : left;
 }
-static inline float sign_f32(float a) { return a > 0.0f ? 1.0f : a < 0.0f ? -1.0f : a == 0.0f ? 0.0f : a; }
+static inline float sign_f32(float a) {
+    const float unit = a == 0.0f ? 0.0f : copysignf(1.0f, a);
+    return a != a ? a : unit;
+}
 static inline float lesser_f32(float a, float b) { const float least = a < b ? a : b; return a != a ? a : least; }
 static inline float greater_f32(float a, float b) { const float most = a > b ? a : b; return a != a ? a : most; }
 
