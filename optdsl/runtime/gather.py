@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-import sysconfig
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +23,8 @@ def function() -> Function | None:
 
     That is where Python's headers or a compiler are missing, and on a Python without CPython's lock and layout.
     """
+    import sysconfig  # which waits, as the library does, for the first step that can make use of it
+
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return None
     try:
@@ -42,6 +42,8 @@ def function() -> Function | None:
 
 def _includes() -> list[Path]:
     """Return the folders of headers; empty where one is missing."""
+    import sysconfig
+
     python = [Path(sysconfig.get_path(name)) for name in ("include", "platinclude")]
     if not (python[0] / "Python.h").exists() or not (Path(np.get_include()) / "numpy").is_dir():
         return []
@@ -65,6 +67,8 @@ def _library() -> ctypes.PyDLL | None:
             toolchain.build(SOURCE, folder / name, includes)
             return ctypes.PyDLL(str(cache.publish(folder, key) / name))
     except cache.CacheUnusable:
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="optdsl-") as outside:
             toolchain.build(SOURCE, Path(outside) / name, includes)
             return ctypes.PyDLL(str(Path(outside) / name))

@@ -4,6 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A function that is big enough to be called: compiled into each of its callers it takes their time at the compiler. */
+#if defined __GNUC__
+#define ALONE __attribute__((noinline))
+#else
+#define ALONE
+#endif
+
 /* A row of the table is one parameter: these columns, then the addresses of its states. STEPS counts the steps done
    before this one. At HYPERS lie the hyperparameters, then what elements of the gradient are clipped to, then their
    factor. LINE is the number of elements that share an index of the first axis, at least 1; at LINE_VALUES lie what is
@@ -36,32 +43,32 @@ static inline float lesser_f32(float a, float b) { const float least = a < b ? a
 static inline float greater_f32(float a, float b) { const float most = a > b ? a : b; return a != a ? a : most; }
 
 /* Gradients as the equations have them: clipped to +-limit, then scaled. */
-static inline void clip_f32(float *restrict to, const float *restrict g, int64_t n, float limit, float scale) {
+static ALONE void clip_f32(float *restrict to, const float *restrict g, int64_t n, float limit, float scale) {
     for (int64_t i = 0; i < n; ++i) to[i] = lesser_f32(greater_f32(g[i], -limit), limit) * scale;
 }
-static inline void clip_f64(double *restrict to, const double *restrict g, int64_t n, double limit, double scale) {
+static ALONE void clip_f64(double *restrict to, const double *restrict g, int64_t n, double limit, double scale) {
     for (int64_t i = 0; i < n; ++i) to[i] = lesser_f64(greater_f64(g[i], -limit), limit) * scale;
 }
 
 /* Reductions: in lanes within a block, then lane by lane, then block by block. */
-static inline void total_lanes(double *restrict lanes, const double *restrict run, int64_t length) {
+static ALONE void total_lanes(double *restrict lanes, const double *restrict run, int64_t length) {
     int64_t i = 0;
     for (; i + LANES <= length; i += LANES)
         for (int k = 0; k < LANES; ++k) lanes[k] += run[i + k];
     for (int k = 0; i < length; ++i, ++k) lanes[k] += run[i];
 }
-static inline double total_of(const double *lanes) {
+static ALONE double total_of(const double *lanes) {
     double sum = 0.0;
     for (int k = 0; k < LANES; ++k) sum += lanes[k];
     return sum;
 }
-static inline void largest_lanes(double *restrict lanes, const double *restrict run, int64_t length) {
+static ALONE void largest_lanes(double *restrict lanes, const double *restrict run, int64_t length) {
     int64_t i = 0;
     for (; i + LANES <= length; i += LANES)
         for (int k = 0; k < LANES; ++k) lanes[k] = greater_f64(lanes[k], run[i + k]);
     for (int k = 0; i < length; ++i, ++k) lanes[k] = greater_f64(lanes[k], run[i]);
 }
-static inline double largest_of(const double *lanes) {
+static ALONE double largest_of(const double *lanes) {
     double most = -INFINITY;
     for (int k = 0; k < LANES; ++k) most = greater_f64(most, lanes[k]);
     return most + 0.0; /* of zeros +0, whatever order they are looked at */
@@ -320,21 +327,14 @@ typedef double look_$S(const $T *g, int64_t n, $T limit);
 
 /* The sum of squares of elements, each clipped to +-limit first; in float64. */
 static double squares_$S(const $T *g, int64_t n, $T limit) {
-    double lanes[LANES] = {0.0};
-    int64_t at = 0;
-    if (limit < ($T)INFINITY) {
-        for (; at + LANES <= n; at += LANES)
-            for (int k = 0; k < LANES; ++k) {
-                const double v = lesser_$S(greater_$S(g[at + k], -limit), limit);
-                lanes[k] += v * v;
-            }
-    } else {
-        for (; at + LANES <= n; at += LANES)
-            for (int k = 0; k < LANES; ++k) lanes[k] += (double)g[at + k] * (double)g[at + k];
-    }
-    for (int k = 0; at < n; ++at, ++k) {
-        const double v = lesser_$S(greater_$S(g[at], -limit), limit);
-        lanes[k] += v * v;
+    double lanes[LANES] = {0.0}, run[RUN];
+    $T clipped[RUN];
+    for (int64_t at = 0; at < n; at += RUN) {
+        const int64_t length = n - at < RUN ? n - at : RUN;
+        const $T *of = g + at;
+        if (limit < ($T)INFINITY) clip_$S(clipped, g + at, length, limit, 1), of = clipped;
+        for (int64_t i = 0; i < length; ++i) run[i] = (double)of[i] * (double)of[i];
+        total_lanes(lanes, run, length);
     }
     return total_of(lanes);
 }
