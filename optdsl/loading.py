@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from optdsl import building, bundled
-from optdsl.runtime import cache, toolchain
+from optdsl.runtime import cache, gather, toolchain
 from optdsl.runtime.optimizer import Optimizer
 from optdsl.source import SourceFile, read
 
@@ -110,6 +110,8 @@ def _compiled(source: SourceFile, name: str, target: str, exact: bool) -> type[O
         with cache.building() as folder:
             building.write(folder, files, target, stem)
             entry = cache.publish(folder, key)
+            if target == "c":
+                gather.function()  # built now rather than in the middle of a step
             return _class_in(_import(entry / f"{stem}.py", key))
     except cache.CacheUnusable:
         return _outside_the_cache(files, target, stem, key)
