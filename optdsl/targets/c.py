@@ -31,6 +31,7 @@ from optdsl.ir.nodes import (
     Symbol,
     Truth,
     kind,
+    rate,
 )
 from optdsl.targets import python
 from optdsl.targets.text import Writer, equation_place, file_name, one_line
@@ -529,6 +530,9 @@ def expression(expr: Expr, suffix: str) -> str:
         case Apply(op, (left, right)) if op in INFIX:
             sides = expression(left, suffix), expression(right, suffix)
             return f"({sides[0]} {INFIX[op]} {sides[1]})"
+        case Apply(Op.CBRT, (inner,)) if rate(expr) is Rate.ELEMENT:
+            # One that can be vectorised. That of the C library is for scalars, which are the same on every target.
+            return f"cube_root_{suffix}({expression(inner, suffix)})"
         case Apply(op, args):
             name = f"{HELPERS[op]}_{suffix}" if op in HELPERS else FUNCTIONS[op] + ("f" if suffix == "f32" else "")
             return f"{name}({', '.join(expression(arg, suffix) for arg in args)})"

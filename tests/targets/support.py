@@ -13,7 +13,7 @@ import numpy.typing as npt
 from optdsl import bundled
 from optdsl.ir import evaluate
 from optdsl.ir.arithmetic import Arrays
-from optdsl.ir.nodes import TRANSCENDENTAL, Apply, Expr, Kind, Rate, Rule, has_reduction, operands, rate
+from optdsl.ir.nodes import TRANSCENDENTAL, Apply, Expr, Kind, Op, Rate, Rule, has_reduction, operands, rate
 from optdsl.ir.powers import expand
 from optdsl.pipeline import rule_of
 from optdsl.runtime.optimizer import Optimizer
@@ -182,11 +182,11 @@ def assert_same_path(left: Sequence[Snapshot], right: Sequence[Snapshot]) -> Non
                 raise AssertionError(f"step {step}, {name}[{at}]: {a[at]!r} is not {b[at]!r}")
 
 
-def calls_library(rule: Rule) -> bool:
-    """Return whether a rule calls a function of C's library for each element."""
+def calls_function(rule: Rule, functions: frozenset[Op] = TRANSCENDENTAL) -> bool:
+    """Return whether a rule calls a function for each element that targets have from different libraries."""
 
     def of(expr: Expr) -> bool:
-        called = isinstance(expr, Apply) and expr.op in TRANSCENDENTAL and rate(expr) is Rate.ELEMENT
+        called = isinstance(expr, Apply) and expr.op in functions and rate(expr) is Rate.ELEMENT
         return called or any(of(part) for part in operands(expr))
 
     return any(of(expand(equation.value)) for equation in rule.equations)
@@ -197,7 +197,7 @@ def rounds_apart(rule: Rule) -> bool:
 
     They do where a rule adds elements up, in orders of their own, and where libraries compute a function of elements.
     """
-    return any(has_reduction(equation.value) for equation in rule.equations) or calls_library(rule)
+    return any(has_reduction(equation.value) for equation in rule.equations) or calls_function(rule)
 
 
 def tame(shapes: Mapping[str, tuple[int, ...]], dtype: Float, seed: int) -> Snapshot:

@@ -427,6 +427,25 @@ def test_special_values_of_functions(target: str, dtype: Float) -> None:
         )
 
 
+def test_cube_roots_of_all_sizes(both_targets: None, dtype: Float) -> None:
+    """Those of C are its own: from the smallest subnormal number to the largest, within a unit of the last place."""
+    limits, bits = np.finfo(dtype), np.dtype(f"u{dtype.itemsize}")
+    largest = np.array(np.inf, dtype).view(bits)
+    values = np.random.default_rng(4).integers(1, int(largest), 200_000, dtype=bits).view(dtype)
+    edges = [limits.smallest_subnormal, limits.tiny, limits.max, np.nextafter(limits.tiny, dtype.type(0)), 1, 8, 27]
+    values = np.concatenate([values, np.array(edges, dtype)])
+    values[::2] *= -1
+    optimizer = loads(function_rule("cbrt"), "c", exact=True)([np.zeros(values.size, dtype)])
+    optimizer.step([values])
+    found = optimizer.state["0"]["r"]
+    exact = np.cbrt(values.astype(np.longdouble))
+    apart = np.abs(found - exact) / np.spacing(np.abs(exact).astype(dtype))
+    assert float(apart.max()) < (0.6 if dtype == np.float32 else 1.0)
+    assert found[-3:].tolist() == [
+        math.copysign(root, value) for root, value in zip((1, 2, 3), values[-3:], strict=True)
+    ]
+
+
 def test_scalar_functions_agree(both_targets: None, dtype: Float) -> None:
     """Scalars are float64 on every target: each function of a scalar state, rounded once where elements read it."""
     names = [n for n, f in functions.FUNCTIONS.items() if not f.reduction and len(f.arguments) == 1]
