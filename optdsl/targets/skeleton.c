@@ -42,38 +42,36 @@ static inline float sign_f32(float a) {
 static inline float lesser_f32(float a, float b) { const float least = a < b ? a : b; return a != a ? a : least; }
 static inline float greater_f32(float a, float b) { const float most = a > b ? a : b; return a != a ? a : most; }
 
-/* Cube roots of elements, within 0.6 units in the last place of float and 1 of double: a guess at 1/cbrt(a) from the bits
-   of a, Newton's iteration on it, which needs no division, and a step of Newton's on the root, for float in double.
-   Subnormal numbers are scaled to normal ones first, and numbers near the largest away from it. */
+/* Cube roots of elements, within a unit in the last place: a guess at 1/cbrt(a) from the bits of a, Newton's iteration on
+   it, which needs no division, and a step of Newton's on the root, whose cube is halved so that it doesn't overflow. Small
+   numbers are scaled first, so that none is subnormal. */
 static inline float cube_root_f32(float x) {
-    const float size = fabsf(x);
-    const int small = size < 0x1p-126f;
-    const float a = size * (small ? 0x1p24f : 1.0f), third = 1.0f / 3.0f;
+    const float size = fabsf(x), third = 1.0f / 3.0f;
+    const int small = size < 0x1p-100f;
+    const float a = size * (small ? 0x1p60f : 1.0f), part = a * third;
     int32_t bits;
     float guess;
     memcpy(&bits, &a, sizeof bits);
     bits = 0x54a23280 - (int32_t)((float)bits * third);
     memcpy(&guess, &bits, sizeof guess);
-    for (int k = 0; k < 2; ++k) guess = guess * (4.0f - a * guess * guess * guess) * third;
-    const double t = a * guess * guess, inverse = guess;
-    const double root = t - (t * t * t - a) * (inverse * inverse) * (1.0 / 3.0);
-    const float signed_root = copysignf((float)root * (small ? 0x1p-8f : 1.0f), x);
-    return size > 0.0f && size < INFINITY ? signed_root : x;
+    for (int k = 0; k < 2; ++k) guess = guess * (4.0f / 3.0f - part * guess * (guess * guess));
+    const float square = guess * guess, t = a * square, half = t * t * (0.5f * t) - 0.5f * a;
+    const float root = (t - half * (square * (2.0f * third))) * (small ? 0x1p-20f : 1.0f);
+    return size > 0.0f && size < INFINITY ? copysignf(root, x) : x;
 }
 static inline double cube_root_f64(double x) {
-    const double size = fabs(x);
-    const int small = size < 0x1p-1022, large = size > 0x1p1000;
-    const double a = size * (small ? 0x1p54 : large ? 0x1p-54 : 1.0), third = 1.0 / 3.0;
+    const double size = fabs(x), third = 1.0 / 3.0;
+    const int small = size < 0x1p-900;
+    const double a = size * (small ? 0x1p300 : 1.0), part = a * third;
     uint64_t bits;
     double guess;
     memcpy(&bits, &a, sizeof bits);
     bits = UINT64_C(0x553ef0ff289dd796) - (bits >> 32) * UINT64_C(0x55555555);
     memcpy(&guess, &bits, sizeof guess);
-    for (int k = 0; k < 3; ++k) guess = guess * (4.0 - a * guess * guess * guess) * third;
-    const double t = a * guess * guess;
-    const double root = t - (t * t * t - a) * (guess * guess) * third;
-    const double signed_root = copysign(root * (small ? 0x1p-18 : large ? 0x1p18 : 1.0), x);
-    return size > 0.0 && size < INFINITY ? signed_root : x;
+    for (int k = 0; k < 3; ++k) guess = guess * (4.0 / 3.0 - part * guess * (guess * guess));
+    const double square = guess * guess, t = a * square, half = t * t * (0.5 * t) - 0.5 * a;
+    const double root = (t - half * (square * (2.0 * third))) * (small ? 0x1p-100 : 1.0);
+    return size > 0.0 && size < INFINITY ? copysign(root, x) : x;
 }
 
 /* Gradients as the equations have them: clipped to +-limit, then scaled. */
