@@ -51,7 +51,7 @@ def sections() -> dict[str, str]:
         "written": fenced(show_kernel(pipeline.as_written(rule)[0])),
         "simplified": fenced(show_kernel(program.kernels[0])),
         "numpy": fenced(loop(pipeline.emit(rule, "numpy", stem)[f"{stem}.py"], "for "), "python"),
-        "c": fenced(loop(pipeline.emit(rule, "c", stem)[f"{stem}.c"], "for (int64_t i = 0; i < hi - lo"), "c"),
+        "c": fenced(loop(pipeline.emit(rule, "c", stem)[f"{stem}.c"], "for (int64_t i = run; i < run + length"), "c"),
     }
 
 

@@ -10,15 +10,16 @@ no target and cheaper on one. An operation weighs, in additions of C and in quar
     sign                                 2      13
     /                                    6       4
     sqrt                                10      11
-    cbrt exp expm1 log log1p tanh      250      15
+    cbrt                                12      15
+    exp expm1 log log1p tanh           250      15
     sin cos                            250      17
     ^                                  250      30
-    if on elements                       1      40
+    if on elements                       1      15
     if on scalars                        1       0
 
 They are times per element, rounded: of a loop on registers in C, where a library's functions are called one by one, and
 of a call on a block in cache in NumPy, where every operation is a pass over memory, a division hides behind it, and an
-`if` on elements copies one by one. A scalar condition is a blend in the loop of C and decides between calls in NumPy.
+`if` on elements is four operations on bits. A scalar condition is a blend in the loop of C and decides between calls in NumPy.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ _WEIGHTS: dict[Op, Cost] = {
     Op.DIV: (6, 4),
     Op.MOD: (6, 4),  # of scalars only: no element ever pays for it
     Op.SQRT: (10, 11),
+    Op.CBRT: (12, 15),
     Op.POW: (250, 30),
 }
 
@@ -67,7 +69,7 @@ def weight(expr: Expr) -> Cost:
         case Apply(op):
             return _WEIGHTS[op]
         case Select(condition):
-            return (1, 40) if rate(condition) is Rate.ELEMENT else (1, 0)
+            return (1, 15) if rate(condition) is Rate.ELEMENT else (1, 0)
         case _:
             return (0, 0)
 
