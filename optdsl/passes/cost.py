@@ -19,7 +19,8 @@ no target and cheaper on one. An operation weighs, in additions of C and in quar
 
 They are times per element, rounded: of a loop on registers in C, where a library's functions are called one by one, and
 of a call on a block in cache in NumPy, where every operation is a pass over memory, a division hides behind it, and an
-`if` on elements is four operations on bits. A scalar condition is a blend in the loop of C and decides between calls in NumPy.
+`if` on elements is four operations on bits. A scalar condition is a blend in the loop of C and decides between calls in
+NumPy.
 """
 
 from __future__ import annotations
