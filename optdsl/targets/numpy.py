@@ -75,15 +75,20 @@ class NumpyTarget:
         ]
         if _shaped(program):
             kernel += ["shaped=True,", f"row_values={max(len(kernel.row_values()) for kernel in program.kernels)},"]
+        if program.only_rows and not _sized(program):
+            kernel.append("rowwise=True,")
         return {f"{stem}.py": python.module(program, "NumPy", texts, kernel)}
 
 
 def _separable(program: Program) -> bool:
     """Return whether any part of a tensor can be stepped without the rest, scalar states included."""
+    return not _sized(program) and not any(phase.folds for kernel in program.kernels for phase in kernel.phases)
+
+
+def _sized(program: Program) -> bool:
+    """Return whether a step looks at how many elements a tensor has."""
     read = {s for kernel in program.kernels for let in kernel.lets() for s in symbols(let.value)}
-    whole = any(s.role is Role.SIZE for s in read)
-    whole = whole or any(kernel.row_values() for kernel in program.kernels)
-    return not whole and not any(phase.reductions for kernel in program.kernels for phase in kernel.phases)
+    return any(s.role is Role.SIZE for s in read)
 
 
 def _shaped(program: Program) -> bool:
