@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from optdsl.runtime.arena import Arena, Batch, Tensors
-from optdsl.runtime.blocks import AnyArray, total
+from optdsl.runtime.blocks import BLOCK_BYTES, AnyArray, total
 from optdsl.runtime.crew import share, taken
 from optdsl.runtime.kernel import Array, Leaf, Vector, threads
 from optdsl.runtime.layout import Layout, Part, divide, lay_out, workers_for
@@ -232,13 +232,16 @@ class _Step:
     def single(self, place: int, work: Works, worker: int = 0) -> None:
         """Step a whole leaf."""
         plan, index = self.plan, self.active[place]
-        leaf = plan.leaves[index]
+        leaf, rows = plan.leaves[index], plan.rows[index]
         if plan.kernel.rowwise:
-            part = Part(place, slice(0, leaf.flat.size), whole=True)
-            leaf.scalars[...] = self._some_rows(part, leaf.scalars.copy(), work, worker)
-            return
+            room, reductions, count = self.rooms[worker], plan.kernel.row_values, leaf.flat.size // rows[0].width
+            if leaf.flat.nbytes > BLOCK_BYTES or room.size < reductions * count:
+                part = Part(place, slice(0, leaf.flat.size), whole=True)
+                leaf.scalars[...] = self._some_rows(part, leaf.scalars.copy(), work, worker)
+                return
+            rows = (rows[0].some(room, reductions, count),)
         own = work[leaf.flat.dtype][worker]
-        self._call(place, leaf.flat, self.gradients[place], plan.states[index], leaf.scalars, own, *plan.rows[index])
+        self._call(place, leaf.flat, self.gradients[place], plan.states[index], leaf.scalars, own, *rows)
 
     def batch(self, batch: Batch, work: Works) -> None:
         """Step the leaves of a batch together."""
@@ -280,7 +283,7 @@ class _Step:
         most = max(1, min(length // rows.width, room.size // reductions))
         start, stop = part.elements.start, part.elements.stop
         scalars = before
-        for first in range(start, max(stop, start + 1), most * rows.width):
+        for first in range(start, stop, most * rows.width):
             last = min(first + most * rows.width, stop)
             scalars = before.copy()
             some = rows.some(room, reductions, (last - first) // rows.width)

@@ -424,10 +424,11 @@ class _Kernel:
                 writer.line(f"{fold.kind}_lines(lanes{index}, run{index}, length, run, fold, {of}, LINES);")
         for index, fold in enumerate(folds[:count]):
             writer.line(f"sums[{index}] = {fold.kind}_of(lanes{index});")
-        for let in phase.rows:
-            ending = self._ending(let, f"lines[r * LINES + {self.lines[let.symbol]}]")
-            if ending:
-                writer.line(f"for (int64_t r = 0; line <= BLOCK && r < (hi - lo) / line; ++r) {ending}")
+        endings = [self._ending(let, f"lines[r * LINES + {self.lines[let.symbol]}]") for let in phase.rows]
+        if any(endings):
+            writer.line("const int64_t ended = line > BLOCK ? 0 : (hi - lo) / line;")
+        for ending in filter(None, endings):
+            writer.line(f"for (int64_t r = 0; r < ended; ++r) {ending}")
 
     def _ending(self, let: Let, value: str) -> str:
         """Return what turns the sum over a line into the value of a reduction; "" where it is that."""
