@@ -104,6 +104,12 @@ class Program:
     reason: str = ""
     rejected: tuple[str, ...] = ()
 
+    @property
+    def only_rows(self) -> bool:
+        """Whether there are reductions, all of them over rows."""
+        phases = [phase for kernel in self.kernels for phase in kernel.phases]
+        return any(phase.rows for phase in phases) and not any(phase.reductions for phase in phases)
+
 
 def symbols(expr: Expr) -> Iterator[Symbol]:
     """Yield the symbols an expression reads, with repetitions."""

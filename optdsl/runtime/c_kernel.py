@@ -15,28 +15,36 @@ import numpy.typing as npt
 from optdsl.runtime import gather
 from optdsl.runtime.kernel import Array, Leaf, Vector, threads
 from optdsl.runtime.ranges import Ranges
-from optdsl.runtime.rows import Rows
+from optdsl.runtime.rows import Rows, row_width
 
 Table = npt.NDArray[np.int64]
 
 COUNT, STEPS, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, NDIM, LINE, LINE_VALUES, STATES = range(11)
 """Columns of a row of a table, as in `optdsl/targets/skeleton.c`; from the last on lie the tensor states."""
 
+BLOCK = 65536
+"""Elements of a block, as there."""
+
 
 @dataclass(frozen=True, slots=True)
 class CKernel:
-    """A rule as a built C library."""
+    """A rule as a built C library.
+
+    It reduces over rows to `row_values` numbers for each, and over nothing else where it is `rowwise`: then it needs
+    room for them only in rows that are longer than a block.
+    """
 
     select: Callable[[Mapping[str, float]], int]
     library: ctypes.CDLL
     tensor_states: tuple[str, ...]
     row_values: int = 0
+    rowwise: bool = False
     target: str = field(default="c", init=False)
 
     @classmethod
     def open(
         cls, path: Path, select: Callable[[Mapping[str, float]], int], tensor_states: tuple[str, ...],
-        row_values: int = 0,
+        row_values: int = 0, rowwise: bool = False,
     ) -> CKernel:  # fmt: skip
         """Load the library a generated module stands beside."""
         library = ctypes.CDLL(str(path))
@@ -44,7 +52,7 @@ class CKernel:
         library.optdsl_step.argtypes = (*tables, ctypes.c_int64)
         library.optdsl_squares.argtypes = (*tables, ctypes.c_double, ctypes.c_int64, ctypes.c_void_p)
         library.optdsl_strange.argtypes = (*tables, ctypes.c_int64, ctypes.c_void_p)
-        return cls(select, library, tensor_states, row_values)
+        return cls(select, library, tensor_states, row_values, rowwise)
 
     @property
     def width(self) -> int:
@@ -110,7 +118,7 @@ class CPlan:
     def __init__(self, kernel: CKernel, leaves: Sequence[Leaf]) -> None:
         self.kernel = kernel
         self.leaves = leaves
-        self.rows = [Rows.of(leaf.data.shape, kernel.row_values) for leaf in leaves]
+        self.rows = [Rows.of(leaf.data.shape, self._kept(leaf)) for leaf in leaves]
         self.members = [[index for index, leaf in enumerate(leaves) if leaf.flat.itemsize == size] for size in (4, 8)]
         self.tables = [self._table(chosen) for chosen in self.members]
         self.whole = _arguments(self.tables)
@@ -118,6 +126,11 @@ class CPlan:
         # Weak, so that a plan keeps no gradient alive that its owner has let go of.
         self.gradients: list[weakref.ref[Array] | None] = []
         self.hypers: list[Vector | None] = []
+
+    def _kept(self, leaf: Leaf) -> int:
+        """Return how many numbers are kept for each row of a leaf."""
+        long = row_width(leaf.data.shape) > BLOCK
+        return self.kernel.row_values if long or not self.kernel.rowwise else 0
 
     def _table(self, members: Sequence[int]) -> Table:
         table = np.zeros((len(members), self.kernel.width), np.int64)

@@ -84,14 +84,18 @@ def workers_for(sizes: Sequence[int], allowed: int) -> int:
     return max(1, min(allowed, MOST_THREADS, sum(sizes) // WORTH))
 
 
-def divide(large: Sequence[tuple[int, int]], separable: bool, allowed: int) -> tuple[list[Part], int]:
-    """Divide large leaves into parts of whole blocks for some threads, and return for how many."""
+def divide(large: Sequence[tuple[int, int]], grains: Sequence[int] | None, allowed: int) -> tuple[list[Part], int]:
+    """Divide large leaves into parts for some threads, and return for how many.
+
+    Parts are of whole blocks, rounded up to whole grains: elements of a leaf that aren't separated. None leaves leaves
+    whole.
+    """
     sizes = [size for _, size in large]
     workers = workers_for(sizes, allowed)
     share = max(1, sum(sizes) // (workers * SHARES * BLOCK)) * BLOCK
     parts: list[Part] = []
-    for place, size in large:
-        length = share if separable and workers > 1 else size
+    for (place, size), grain in zip(large, grains or sizes, strict=True):
+        length = -(-share // grain) * grain if grains and workers > 1 else size
         stops = ((start, min(start + length, size)) for start in range(0, size, length))
         parts += [Part(place, slice(start, stop), length >= size) for start, stop in stops]
     return parts, max(1, min(workers, len(parts)))

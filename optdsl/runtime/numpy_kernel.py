@@ -11,18 +11,21 @@ from typing import TypeVar
 import numpy as np
 
 from optdsl.runtime.arena import Arena, Batch, Tensors
-from optdsl.runtime.blocks import AnyArray, total
+from optdsl.runtime.blocks import BLOCK_BYTES, AnyArray, total
 from optdsl.runtime.crew import share, taken
 from optdsl.runtime.kernel import Array, Leaf, Vector, threads
 from optdsl.runtime.layout import Layout, Part, divide, lay_out, workers_for
 from optdsl.runtime.ranges import Ranges
-from optdsl.runtime.rows import Rows
-from optdsl.runtime.scratch import Share, Work, block_length, pool
+from optdsl.runtime.rows import Numbers, Rows, row_width
+from optdsl.runtime.scratch import LINE, MOST_BYTES, Share, Work, block_length, pool
 
 StepFunction = Callable[..., None]
 Works = Mapping[np.dtype[np.generic], list[Work]]
 """The scratch arrays of each thread, by the parameter's element type."""
 Result = TypeVar("Result")
+
+ROWS_BYTES = 1 << 19
+"""The most bytes of the numbers of rows that all threads have in work, where rows are stepped some at a time."""
 
 SPAN = 8
 """Blocks of a gradient that one thread looks through at a time."""
@@ -37,7 +40,7 @@ class NumpyKernel:
     the step number as a float, and block-sized scratch arrays of the parameter's type and of bool. `separable` says
     that a part of a tensor can be stepped without the rest: no reduction and no element count, so that the parts agree
     on the new scalar states. Where `shaped`, the function takes the `Rows` of the parameter as well, with `row_values`
-    numbers for each row.
+    numbers for each row. `rowwise` says that some rows of a tensor can be stepped without the rest, in the same way.
     """
 
     select: Callable[[Mapping[str, float]], int]
@@ -48,6 +51,7 @@ class NumpyKernel:
     separable: bool = False
     shaped: bool = False
     row_values: int = 0
+    rowwise: bool = False
     target: str = field(default="numpy", init=False)
 
     def variant(self, hypers: Mapping[str, float]) -> int:
@@ -125,7 +129,10 @@ class NumpyPlan:
             tuple(leaf.states[name].reshape(-1) if name in leaf.states else None for name in kernel.tensor_states)
             for leaf in leaves
         ]
-        self.rows = [(Rows.of(leaf.data.shape, kernel.row_values),) if kernel.shaped else () for leaf in leaves]
+        kept = 0 if kernel.rowwise else kernel.row_values
+        self.rows: list[tuple[Rows, ...]] = [
+            (Rows.of(leaf.data.shape, kept),) if kernel.shaped else () for leaf in leaves
+        ]
         self.arena: Arena | None = None
         self.laid: tuple[object, Layout] | None = None
 
@@ -134,18 +141,47 @@ class NumpyPlan:
 
     def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[Vector]) -> None:
         layout, kernel = self._layout(active, hypers), self.kernel
-        parts, workers = divide(layout.large, kernel.separable, threads())
-        step = _Step(self, active, gradients, hypers)
-        lay = Share(kernel.numbers, kernel.masks, layout.longest, workers, shortened=kernel.separable)
-        with pool.lent(lay.size) as buffer, np.errstate(all="ignore"):
+        grains = [self._grain(active[place]) for place, _ in layout.large]
+        parts, workers = divide(layout.large, grains if kernel.separable or kernel.rowwise else None, threads())
+        lay = self._share(active, layout, workers)
+        room = self._room(layout, lay.workers)
+        with pool.lent(lay.size + room * lay.workers) as buffer, np.errstate(all="ignore"):
             dtypes: set[np.dtype[np.generic]] = {self.leaves[index].flat.dtype for index in active}
             work = {dtype: lay.arrays(buffer, dtype) for dtype in dtypes}
+            starts = range(lay.size, lay.size + room * lay.workers, room or 1)
+            rooms: list[Numbers] = [buffer[start : start + room].view(np.float64) for start in starts]
+            step = _Step(self, active, gradients, hypers, rooms)
             if parts:
-                step.parts(parts, workers, work)
+                step.parts(parts, lay.workers, work)
             for place in layout.single:
                 step.single(place, work)
             for batch in layout.batches:
                 step.batch(batch, work)
+
+    def _grain(self, index: int) -> int:
+        """Return how many elements of a leaf aren't separated."""
+        return row_width(self.leaves[index].data.shape) if self.kernel.rowwise else 1
+
+    def _share(self, active: Sequence[int], layout: Layout, workers: int) -> Share:
+        """Return the work arrays of at most so many threads.
+
+        Where rows aren't separated, they are short only if they hold whole rows. Otherwise they are as long as on one
+        thread, so that long rows are added up in the same parts, and fewer threads have them.
+        """
+        kernel = self.kernel
+        parts = kernel.numbers, kernel.masks, layout.longest
+        short = Share(*parts, workers, shortened=kernel.separable or kernel.rowwise)
+        leaves = [self.leaves[index] for index in active] if kernel.rowwise else []
+        if all(row_width(leaf.data.shape) <= short.length(leaf.flat.dtype) for leaf in leaves if leaf.flat.size):
+            return short
+        one = Share(*parts, 1, shortened=False)
+        return Share(*parts, max(1, min(workers, MOST_BYTES // max(1, one.size))), shortened=False)
+
+    def _room(self, layout: Layout, workers: int) -> int:
+        """Return how many bytes the numbers of the rows take that a thread has in work."""
+        each = 8 * self.kernel.row_values
+        most = max(each, min(ROWS_BYTES // workers, each * layout.longest))
+        return -(-most // LINE) * LINE if self.kernel.rowwise else 0
 
     def _layout(self, active: Sequence[int], hypers: Sequence[Vector]) -> Layout:
         """Return how the leaves are divided: as in the last step, if they are stepped together in the same way."""
@@ -175,9 +211,11 @@ class _Step:
     """One step of some leaves. A place is that of a leaf among the gradients."""
 
     def __init__(
-        self, plan: NumpyPlan, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[Vector]
-    ) -> None:
+        self, plan: NumpyPlan, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[Vector],
+        rooms: Sequence[Numbers],
+    ) -> None:  # fmt: skip
         self.plan = plan
+        self.rooms = rooms
         self.active = active
         self.gradients = gradients
         self.hypers = hypers
@@ -194,9 +232,16 @@ class _Step:
     def single(self, place: int, work: Works, worker: int = 0) -> None:
         """Step a whole leaf."""
         plan, index = self.plan, self.active[place]
-        leaf = plan.leaves[index]
+        leaf, rows = plan.leaves[index], plan.rows[index]
+        if plan.kernel.rowwise:
+            room, reductions, count = self.rooms[worker], plan.kernel.row_values, leaf.flat.size // rows[0].width
+            if leaf.flat.nbytes > BLOCK_BYTES or room.size < reductions * count:
+                part = Part(place, slice(0, leaf.flat.size), whole=True)
+                leaf.scalars[...] = self._some_rows(part, leaf.scalars.copy(), work, worker)
+                return
+            rows = (rows[0].some(room, reductions, count),)
         own = work[leaf.flat.dtype][worker]
-        self._call(place, leaf.flat, self.gradients[place], plan.states[index], leaf.scalars, own, *plan.rows[index])
+        self._call(place, leaf.flat, self.gradients[place], plan.states[index], leaf.scalars, own, *rows)
 
     def batch(self, batch: Batch, work: Works) -> None:
         """Step the leaves of a batch together."""
@@ -225,12 +270,33 @@ class _Step:
 
     def _part(self, part: Part, scalars: Vector, work: Works, worker: int) -> Vector:
         """Step a part of a leaf, and return the new scalar states, which are the same for every part."""
-        index, these = self.active[part.place], part.elements
-        leaf, gradient = self.plan.leaves[index], self.gradients[part.place]
+        if self.plan.kernel.rowwise:
+            return self._some_rows(part, scalars, work, worker)
+        self._elements(part.place, part.elements, scalars, work, worker, *self.plan.rows[self.active[part.place]])
+        return scalars
+
+    def _some_rows(self, part: Part, before: Vector, work: Works, worker: int) -> Vector:
+        """Step the rows of a part, about a block of them at a time, and return the new scalar states."""
+        plan, room, index = self.plan, self.rooms[worker], self.active[part.place]
+        (rows,), reductions, dtype = plan.rows[index], plan.kernel.row_values, plan.leaves[index].flat.dtype
+        length = min([block_length(dtype), *(array.size for array in work[dtype][worker][0])])
+        most = max(1, min(length // rows.width, room.size // reductions))
+        start, stop = part.elements.start, part.elements.stop
+        scalars = before
+        for first in range(start, stop, most * rows.width):
+            last = min(first + most * rows.width, stop)
+            scalars = before.copy()
+            some = rows.some(room, reductions, (last - first) // rows.width)
+            self._elements(part.place, slice(first, last), scalars, work, worker, some)
+        return scalars
+
+    def _elements(self, place: int, these: slice, scalars: Vector, work: Works, worker: int, *rows: Rows) -> None:
+        """Step some elements of a leaf."""
+        index = self.active[place]
+        leaf, gradient = self.plan.leaves[index], self.gradients[place]
         states = tuple(None if state is None else state[these] for state in self.plan.states[index])
         own = work[leaf.flat.dtype][worker]
-        self._call(part.place, leaf.flat[these], gradient[these], states, scalars, own, *self.plan.rows[index])
-        return scalars
+        self._call(place, leaf.flat[these], gradient[these], states, scalars, own, *rows)
 
     def _leaf(self, place: int) -> Leaf:
         return self.plan.leaves[self.active[place]]

@@ -40,28 +40,42 @@ class Part(NamedTuple):
 class Rows:
     """The rows of one parameter, with a float64 number for each and for each reduction of a rule.
 
-    `values` is made once for a parameter, and kept between steps: 8 bytes for each row and reduction.
+    `ndim` is the parameter's number of axes, `size` that of its elements, `width` that of a row's.
+    `values` is made once for a parameter, and kept between steps: 8 bytes for each row and reduction. Where nothing is
+    reduced over the whole parameter, `some` rows are stepped at a time, whose numbers lie in a buffer of little size.
     """
 
     ndim: float
+    size: float
     width: int
     values: Numbers
 
     @classmethod
     def of(cls, shape: Sequence[int], reductions: int) -> Rows:
         """Return the rows of a parameter of some shape."""
-        width = row_width(shape)
-        return cls(float(len(shape)), width, np.zeros((reductions, prod(shape) // width), np.float64))
+        size, width = prod(shape), row_width(shape)
+        return cls(float(len(shape)), float(size), width, np.zeros((reductions, size // width), np.float64))
+
+    def some(self, room: Numbers, reductions: int, count: int) -> Rows:
+        """Return so many rows like these, with their numbers in a buffer."""
+        return Rows(self.ndim, self.size, self.width, room[: reductions * count].reshape(reductions, count))
 
     def begin(self, index: int, start: float) -> None:
         """Set the number that a reduction has in every row before anything is accumulated."""
         self.values[index].fill(start)
 
     def blocks(self, arrays: Sequence[AnyArray | None], scratch: Sequence[AnyArray]) -> Iterator[tuple[Any, ...]]:
-        """Yield what each block holds, then what `blocks` yields. A block is of whole rows, or within one."""
+        """Yield what each block holds, then what `blocks` yields. A block is of whole rows, or within one.
+
+        A block is no longer than a scratch array, which is only short where rows are shorter.
+        """
         there = [array for array in arrays if array is not None]
         size = there[0].size
-        length = BLOCK_BYTES // max(array.itemsize for array in there)
+        length = min([BLOCK_BYTES // max(array.itemsize for array in there), *(array.size for array in scratch)])
+        if size <= length:
+            if size:
+                yield (Part(0, size // self.width, False), *arrays, *(array[:size] for array in scratch))
+            return
         step = length // self.width * self.width if self.width <= length else length
         start = 0
         while start < size:

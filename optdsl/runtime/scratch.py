@@ -73,11 +73,16 @@ class Share:
         length = min(length, block_length(dtype))
         return (self.numbers * dtype.itemsize + self.masks) * length
 
-    def arrays(self, buffer: Bytes, dtype: np.dtype[np.generic]) -> list[Work]:
-        """Return the work arrays of each thread for an element type."""
+    def length(self, dtype: np.dtype[np.generic]) -> int:
+        """Return how many elements a work array has."""
         length = min(self.longest, block_length(dtype))
         if self._bytes(dtype, length) > self.each:
             length = self.each // (self.numbers * dtype.itemsize + self.masks) // LINE * LINE
+        return length
+
+    def arrays(self, buffer: Bytes, dtype: np.dtype[np.generic]) -> list[Work]:
+        """Return the work arrays of each thread for an element type."""
+        length = self.length(dtype)
         return [self._carve(buffer[start : start + self.each], dtype, length) for start in self._starts()]
 
     def _starts(self) -> Iterator[int]:

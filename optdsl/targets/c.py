@@ -74,6 +74,8 @@ def _module(program: Program, stem: str) -> str:
     row_values = max(len(kernel.row_values()) for kernel in program.kernels)
     if row_values:
         kernel.append(f"row_values={row_values},")
+        if program.only_rows:
+            kernel.append("rowwise=True,")
     return python.module(program, "C", [], kernel)
 
 
@@ -114,7 +116,7 @@ class _Library:
             writer.line(f"SUMS = {self._sums()},  /* reductions of a pass */")
             writer.line(f"REDUCTIONS = {int(self._reduces())},  /* whether there are any */")
             writer.line(f"LINES = {self._lines()},  /* the most reductions over lines that a variant has */")
-            writer.line(f"ONLY_LINES = {int(self._only_lines())},  /* whether all are over lines */")
+            writer.line(f"ONLY_LINES = {int(self.program.only_rows)},  /* whether all are over lines */")
             writer.line(f"PHASES = {self._phases()},  /* passes over the elements */")
             writer.line(f"TENSOR_STATES = {sum(not state.scalar for state in self.rule.states)},")
             writer.line(f"SCALAR_STATES = {sum(state.scalar for state in self.rule.states)},")
@@ -152,10 +154,6 @@ class _Library:
     def _lines(self) -> int:
         return max(len(kernel.row_values()) for kernel in self.program.kernels)
 
-    def _only_lines(self) -> bool:
-        whole = any(phase.reductions for kernel in self.program.kernels for phase in kernel.phases)
-        return self._lines() > 0 and not whole
-
     def _own_scalars(self) -> bool:
         """Whether scalars differ between tensors that share hyperparameters and step number."""
         read = {s for kernel in self.program.kernels for let in kernel.lets() for s in symbols(let.value)}
@@ -190,7 +188,8 @@ class _Library:
         columns = [f"row[STATES + {states.index(phase.stores[0].name)}]" for phase in kernel.followers]
         # What a phase reduces is added up over all it is given, and rows aren't cut.
         rows = kernel.row_values()
-        whole = bool(last.folds) or any(symbol in rows for let in last.lets for symbol in symbols(let.value))
+        lets = (let for phase in (last, *kernel.followers) for let in phase.lets)
+        whole = bool(last.folds) or any(symbol in rows for let in lets for symbol in symbols(let.value))
         alone = "1" if whole else f"!({' | '.join(columns)})"
         self.writer.line(f"const int64_t piece = {alone} ? hi - lo : PIECE;")
         with self.writer.block("for (int64_t at = lo; at < hi; at += piece) {", "}"):
@@ -289,7 +288,10 @@ class _Kernel:
     # Elements
 
     def phase_function(self, suffix: str, index: int, phase: Phase) -> None:
-        """Print the loop of one phase over the elements [lo, hi) of a tensor."""
+        """Print the loop of one phase over the elements [lo, hi) of a tensor.
+
+        At `lines` lie the values of its lines, or of the part of one that is longer than a block.
+        """
         ctype, writer = TYPES[suffix], self.writer
         arguments = "const int64_t *row, const double *c, int64_t lo, int64_t hi, double *sums, double *lines"
         writer.line()
@@ -402,11 +404,11 @@ class _Kernel:
             writer.line(f"for (int k = 0; k < LANES; ++k) lanes{index}[k] = {fold.start};")
         if self.lines and (phase.rows or self._lines_read(phase)):
             writer.line("const int64_t line = row[LINE];")
-            writer.line("double *const of_lines = (double *)(uintptr_t)row[LINE_VALUES];")
+        if self._lines_read(phase):
+            writer.line("const double *const of_lines = line > BLOCK ? lines_at(row, lo) : lines;")
         if phase.rows:
             # A line longer than a block is reduced in parts, whose values lie elsewhere until they are put together.
             writer.line("const int64_t fold = line > BLOCK ? hi - lo : line;")
-            writer.line("double *const folded = line > BLOCK ? lines : of_lines + lo / line * LINES;")
         with writer.block("for (int64_t run = 0; run < hi - lo; run += RUN) {", "}"):
             writer.line("const int64_t length = hi - lo - run < RUN ? hi - lo - run : RUN;")
             for index in range(len(folds)):
@@ -414,19 +416,20 @@ class _Kernel:
             for symbol in self._lines_read(phase):
                 number = self.lines[symbol]
                 writer.line(f"{TYPES[suffix]} line{number}[RUN];")
-                writer.line(f"repeat_{suffix}(line{number}, of_lines + {number}, length, lo + run, line);")
+                writer.line(f"repeat_{suffix}(line{number}, of_lines + {number}, length, lo % line + run, line);")
             self._run_loop(phase, suffix, folds)
             for index, fold in enumerate(folds[:count]):
                 writer.line(f"{fold.kind}_lanes(lanes{index}, run{index}, length);")
             for index, (let, fold) in enumerate(zip(phase.rows, folds[count:], strict=True), count):
-                of = f"folded + {self.lines[let.symbol]}"
+                of = f"lines + {self.lines[let.symbol]}"
                 writer.line(f"{fold.kind}_lines(lanes{index}, run{index}, length, run, fold, {of}, LINES);")
         for index, fold in enumerate(folds[:count]):
             writer.line(f"sums[{index}] = {fold.kind}_of(lanes{index});")
-        for let in phase.rows:
-            ending = self._ending(let, f"of_lines[r * LINES + {self.lines[let.symbol]}]")
-            if ending:
-                writer.line(f"for (int64_t r = lo / line; line <= BLOCK && r < hi / line; ++r) {ending}")
+        endings = [self._ending(let, f"lines[r * LINES + {self.lines[let.symbol]}]") for let in phase.rows]
+        if any(endings):
+            writer.line("const int64_t ended = line > BLOCK ? 0 : (hi - lo) / line;")
+        for ending in filter(None, endings):
+            writer.line(f"for (int64_t r = 0; r < ended; ++r) {ending}")
 
     def _ending(self, let: Let, value: str) -> str:
         """Return what turns the sum over a line into the value of a reduction; "" where it is that."""

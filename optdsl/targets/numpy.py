@@ -75,15 +75,16 @@ class NumpyTarget:
         ]
         if _shaped(program):
             kernel += ["shaped=True,", f"row_values={max(len(kernel.row_values()) for kernel in program.kernels)},"]
+        if program.only_rows:
+            kernel.append("rowwise=True,")
         return {f"{stem}.py": python.module(program, "NumPy", texts, kernel)}
 
 
 def _separable(program: Program) -> bool:
     """Return whether any part of a tensor can be stepped without the rest, scalar states included."""
     read = {s for kernel in program.kernels for let in kernel.lets() for s in symbols(let.value)}
-    whole = any(s.role is Role.SIZE for s in read)
-    whole = whole or any(kernel.row_values() for kernel in program.kernels)
-    return not whole and not any(phase.reductions for kernel in program.kernels for phase in kernel.phases)
+    sized = any(s.role is Role.SIZE for s in read)
+    return not sized and not any(phase.folds for kernel in program.kernels for phase in kernel.phases)
 
 
 def _shaped(program: Program) -> bool:
@@ -123,7 +124,11 @@ class _Function:
             case Role.STEP:
                 return "t"
             case Role.SIZE:
-                return f"float({self.names.of(self.rule.parameter, self.rule.parameter.name)}.size)"
+                return (
+                    "rows.size"
+                    if self.shaped
+                    else f"float({self.names.of(self.rule.parameter, self.rule.parameter.name)}.size)"
+                )
             case Role.NDIM:
                 return "rows.ndim"
             case Role.NEW:

@@ -13,8 +13,8 @@
 
 /* A row of the table is one parameter: these columns, then the addresses of its states. STEPS counts the steps done
    before this one. At HYPERS lie the hyperparameters, then what elements of the gradient are clipped to, then their
-   factor. LINE is the number of elements that share an index of the first axis, at least 1; at LINE_VALUES lie what is
-   reduced over each such line. */
+   factor. LINE is the number of elements that share an index of the first axis, at least 1; at LINE_VALUES lies what is
+   reduced over each such line, where a thread doesn't keep it itself: see own_lines. */
 enum { COUNT, STEPS, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, NDIM, LINE, LINE_VALUES, STATES };
 enum {
     BLOCK = 65536,     /* elements whose reductions are added up together, whatever the number of threads */
@@ -188,6 +188,16 @@ static int64_t worthwhile(int64_t elements, int64_t threads) {
 /* ---- after the sizes of the rule ---- */
 enum { COLUMNS = STATES + TENSOR_STATES };
 
+/* Lines that a thread takes through all passes at once, where nothing is reduced over all elements: a multiple of RUN, so
+   that runs begin at the same elements whatever the length of the lines, and few, so that their values take little. */
+enum { SOME_LINES = RUN * (LINES < 16 ? 16 / (LINES + !LINES) : 1) };
+/* Whether a thread keeps what is reduced over the lines that it has in work; those longer than a block are shared. */
+static inline int own_lines(const int64_t *row) { return ONLY_LINES && row[LINE] <= BLOCK; }
+/* Where the values of a tensor's lines lie else, from the line of element lo on. */
+static inline double *lines_at(const int64_t *row, int64_t lo) {
+    return (double *)(uintptr_t)row[LINE_VALUES] + lo / row[LINE] * LINES;
+}
+
 /* Add up what the blocks of a tensor left, in order. */
 static inline double total(const double *sums, int64_t parts) {
     double sum = 0.0;
@@ -258,7 +268,7 @@ typedef struct {
     double **c;      /* the scalars of each row */
     double *scalars; /* where they lie */
     int64_t row;     /* of a large tensor in work */
-    int phase, end;
+    int phase;
     double *partial; /* what its blocks leave, SUMS each, then LINES each where lines are longer than a block */
 } step_$S;
 
@@ -276,6 +286,15 @@ static void share_$S(void *context, int64_t k, int64_t threads) {
     }
 }
 
+/* Some lines at a time through all passes, from element lo on, which begins a line: what is reduced over them is at hand
+   in the next pass. */
+static ALONE void lines_$S(const int64_t *row, const double *c, int64_t lo, int64_t hi) {
+    double sums[SUMS], values[SOME_LINES * LINES + 1];
+    for (int64_t at = lo, most = SOME_LINES * row[LINE]; at < hi; at += most)
+        for (int phase = 0; phase < PHASES; ++phase)
+            elements_$S(row, c, at, at + most < hi ? at + most : hi, phase, sums, values);
+}
+
 /* Rules with reductions, small tensors: each thread takes whole tensors through all passes. */
 static void whole_$S(void *context, int64_t k, int64_t threads) {
     const step_$S *s = context;
@@ -287,9 +306,10 @@ static void whole_$S(void *context, int64_t k, int64_t threads) {
             for (int phase = 0; phase < PHASES; ++phase) {
                 double sums[SUMS];
                 between(row, s->c[r], phase);
-                if (n > 0) elements_$S(row, s->c[r], 0, n, phase, sums, NULL);
+                if (n > 0 && !own_lines(row)) elements_$S(row, s->c[r], 0, n, phase, sums, lines_at(row, 0));
                 folded(row, s->c[r], phase, sums, n > 0);
             }
+            if (own_lines(row)) lines_$S(row, s->c[r], 0, n);
         }
         at += n;
     }
@@ -302,9 +322,12 @@ static void blocks_$S(void *context, int64_t k, int64_t threads) {
     for (int64_t b = blocks * k / threads; b < blocks * (k + 1) / threads; ++b) {
         int64_t lo, hi;
         block_of(row, b, &lo, &hi);
-        /* What is reduced over lines only is at hand in the next pass over the same block. */
-        for (int phase = s->phase; phase < s->end; ++phase)
-            elements_$S(row, s->c[s->row], lo, hi, phase, s->partial + b * SUMS, s->partial + blocks * SUMS + b * LINES);
+        if (own_lines(row)) {
+            lines_$S(row, s->c[s->row], lo, hi);
+            continue;
+        }
+        double *const lines = row[LINE] > BLOCK ? s->partial + blocks * SUMS + b * LINES : lines_at(row, lo);
+        elements_$S(row, s->c[s->row], lo, hi, s->phase, s->partial + b * SUMS, lines);
     }
 }
 
@@ -343,9 +366,10 @@ static void run_$S(step_$S *s, int64_t threads) {
         parallel(whole_$S, s, worthwhile(s->elements, threads));
         for (s->row = 0; s->row < s->rows; ++s->row) {
             const int64_t *row = s->table + s->row * COLUMNS, n = row[COUNT];
-            for (s->phase = 0; n > BLOCK && s->phase < PHASES; s->phase = s->end) {
-                s->end = ONLY_LINES && row[LINE] <= BLOCK ? PHASES : s->phase + 1;
+            for (s->phase = 0; n > BLOCK && s->phase < PHASES; ++s->phase) {
                 between(row, s->c[s->row], s->phase);
+                /* Lines that threads keep go through all passes in the last. */
+                if (own_lines(row) && s->phase < PHASES - 1) continue;
                 parallel(blocks_$S, s, worthwhile(n, threads));
                 folded(row, s->c[s->row], s->phase, s->partial, blocks_of(row));
             }

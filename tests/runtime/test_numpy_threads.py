@@ -93,13 +93,13 @@ def test_an_interrupt_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> N
     assert ended == [1]
 
 
-@pytest.mark.parametrize("separable", [True, False])
+@pytest.mark.parametrize("grain", [1, 7, 3 * BLOCK + 5, None])
 @pytest.mark.parametrize("allowed", [1, 2, 3, 7])
 @pytest.mark.parametrize("sizes", [[16 * WORTH], [500_000] * 40, [BLOCK, 5 * WORTH + 1, 3 * BLOCK + 17], [BLOCK], []])
-def test_parts_are_the_whole(sizes: list[int], allowed: int, separable: bool) -> None:
-    """The parts of leaves are each leaf once, in whole blocks; one that can't be divided isn't."""
+def test_parts_are_the_whole(sizes: list[int], allowed: int, grain: int | None) -> None:
+    """The parts of leaves are each leaf once, in whole blocks and grains; one that can't be divided isn't."""
     large = [(10 + index, size) for index, size in enumerate(sizes)]
-    parts, workers = divide(large, separable, allowed)
+    parts, workers = divide(large, None if grain is None else [grain] * len(large), allowed)
     assert 1 <= workers <= max(1, min(allowed, len(parts)))
     assert workers == 1 or sum(sizes) >= workers * WORTH
     for place, size in large:
@@ -107,9 +107,10 @@ def test_parts_are_the_whole(sizes: list[int], allowed: int, separable: bool) ->
         assert own[0].start == 0
         assert own[-1].stop == size
         assert [part.stop for part in own[:-1]] == [part.start for part in own[1:]]
-        assert all(part.start % BLOCK == 0 for part in own)
+        assert grain is None or all(part.start % grain == 0 for part in own)
+        assert grain != 1 or all(part.start % BLOCK == 0 for part in own)
         assert all(part.whole == (len(own) == 1) for part in parts if part.place == place)
-        assert separable or len(own) == 1
+        assert grain is not None or len(own) == 1
 
 
 def test_few_elements_start_no_thread() -> None:

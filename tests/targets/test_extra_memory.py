@@ -15,6 +15,8 @@ SHAPES = {
     "one": "[(1 << 24,)]",
     "square": "[(4096, 4096)]",
     "transformer": "[(5025, 768), (1024, 768), *[(768,), (768, 2304), (2304,), (768, 768), (768, 3072), (3072,)] * 4]",
+    "vectors": "[(1 << 23,), (1 << 22, 2)]",
+    "rows": "[(1, 1 << 23), (80, 100_003)]",
     "many": "[(100,)] * 1000",
     "uneven": "[(1 + i % 97, 1 + i % 31) for i in range(2000)]",
 }
@@ -88,6 +90,16 @@ def test_first_steps_allocate_little(target: str, shapes: str) -> None:
 def test_rules_with_many_work_arrays(target: str, name: str) -> None:
     """Rules that need many work arrays, or add elements up, take as little."""
     assert measured(FIRST, target, "square", name) < MOST
+
+
+@pytest.mark.parametrize("measure", [FIRST, RESIDENT], ids=["first", "resident"])
+@pytest.mark.parametrize("name", ["adamgc", "sgdgc"])
+@pytest.mark.parametrize("shapes", ["one", "vectors", "rows"])
+def test_numbers_of_rows_take_little(target: str, shapes: str, name: str, measure: str) -> None:
+    """Nor do reductions over rows, however many rows there are, where nothing is reduced over whole tensors."""
+    if measure == RESIDENT and sys.platform != "linux":
+        pytest.skip("ru_maxrss is in kilobytes on Linux only")
+    assert measured(measure, target, shapes, name) < MOST
 
 
 def test_limits_on_gradients_allocate_little(target: str) -> None:

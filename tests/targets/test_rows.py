@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from optdsl.ir import evaluate
 from optdsl.ir.arithmetic import Arrays
 from optdsl.loading import load, loads
+from optdsl.runtime import crew, numpy_kernel
 from optdsl.runtime.blocks import BLOCK_BYTES
 
 from .support import Float, Snapshot, assert_near_path, interpret, rule_from, same, tame, walk
@@ -37,6 +39,10 @@ RULES = {
         "state\n  v = 0 when flag\n\nupdate\n  v' = max(v, amax(abs(g), axes=rest))\n"
         "  x' = x - lr*(if flag then g/(v' + 1) else g*norm(g, axes=rest))\n"
     ),
+    "counted": (
+        "state\n  s: scalar = 0\n\nupdate\n  s' = s + t\n  c = g - mean(g, axes=rest)\n"
+        "  x' = x - lr*s'*c/(norm(c, axes=rest) + 1)\n"
+    ),
     "constant": (
         "update\n  a = sum(if ndim(x) > 9 then g else 1, axes=rest)\n"
         "  x' = x - lr*g*(a + sum(if t > 9 then g else 1))\n"
@@ -54,6 +60,14 @@ LARGE: dict[str, tuple[int, ...]] = {
     "under": (5, C_BLOCK - 1), "vector": (2*C_BLOCK + 3,),
 }  # fmt: skip
 """Rows that are far shorter than a block, far longer, and as long as one, or nearly."""
+SHARED: dict[str, dict[str, tuple[int, ...]]] = {
+    "short": {
+        "vector": (1_100_003,), "column": (70_001, 1), "narrow": (350_001, 3), "matrix": (1_501, 701), "empty": (0,),
+        "hollow": (3, 0), "one": (1,),
+    },
+    "long": {"row": (1, 70_001), "few": (44, 50_003), "longer": (9, 131_101), "column": (140_001, 1)},
+}  # fmt: skip
+"""Enough elements for several threads: rows that are shorter than their work arrays, and longer ones."""
 OPTIONS: dict[str, list[dict[str, Any]]] = {"conditional": [{}, {"flag": True}]}
 
 
@@ -80,6 +94,42 @@ def test_large_tensors_are_no_different_and_threads_change_nothing(
     assert_near_path(paths[0], interpret(rule_from(HEAD + RULES[name]), start, gradients, {}))
     for other in paths[1:]:
         assert all(same(a[key], b[key]) for a, b in zip(paths[0], other, strict=True) for key in a)
+
+
+@pytest.mark.parametrize("name", ["of-rows", "every", "conditional", "counted"])
+@pytest.mark.parametrize("rows", SHARED)
+def test_tensors_that_threads_share_row_by_row(
+    rows: str, name: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever steps a row, and with however many others, finds the interpreter's numbers and the same bits."""
+    # Sums of long rows differ by the parts they are added up in, which rounding to float32 would hide.
+    dtype: Float = np.dtype(np.float64) if rows == "long" else np.dtype(np.float32)
+    shapes = SHARED[rows]
+    start, gradients = tame(shapes, dtype, 1), [tame(shapes, dtype, seed) for seed in (2, 3)]
+    made = loads(HEAD + RULES[name], target)
+    paths = []
+    for threads in ("1", "2", "3"):
+        monkeypatch.setenv("OPTDSL_NUM_THREADS", threads)
+        paths.append(walk(made, start, gradients, {}))
+    assert_near_path(paths[0], interpret(rule_from(HEAD + RULES[name]), start, gradients, {}))
+    for other in paths[1:]:
+        assert all(same(a[key], b[key]) for a, b in zip(paths[0], other, strict=True) for key in a)
+
+
+@pytest.mark.parametrize(("name", "shape", "workers"), [("of-rows", (1 << 20, 2), 2), ("of-all", (1 << 20, 2), 1)])
+def test_threads_share_a_tensor_where_rows_are_apart(
+    name: str, shape: tuple[int, ...], workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+
+    def share(work: Callable[[int], None], count: int) -> None:
+        taken.append(count)
+        crew.share(work, count)
+
+    monkeypatch.setattr(numpy_kernel, "share", share)
+    monkeypatch.setenv("OPTDSL_NUM_THREADS", "2")
+    loads(HEAD + RULES[name], "numpy")([np.ones(shape, np.float32)]).step([np.ones(shape, np.float32)])
+    assert taken == [workers]
 
 
 def test_the_layout_in_memory_means_nothing(target: str, dtype: Float) -> None:
