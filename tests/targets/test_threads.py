@@ -157,7 +157,8 @@ def test_flags_of_the_environment_are_not_taken(
     script = SUBNORMAL.format(target="c")
     assert python(script, OPTDSL_CACHE_DIR=str(cache), **flags) == python(script)
     built = list(cache.glob("*/lib*.so"))
-    assert len(built) == 2, "the rules weren't built under those flags"
+    names = {library.name for library in built} - {"libgather.so"}  # which takes Python's headers
+    assert names == {"libadam.so", "libmomentum.so"}, "the rules weren't built under those flags"
     plain = Path(os.environ["OPTDSL_CACHE_DIR"])
     for library in built:
         assert library.read_bytes() == (plain / library.parent.name / library.name).read_bytes()
