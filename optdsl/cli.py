@@ -200,8 +200,9 @@ def _done(
 ) -> Iterator[Iterable[Any]]:
     """Give the results of a function over some items, worked out by processes under a progress bar."""
     from optdsl import workers
+    from optdsl.runtime.kernel import processors
 
-    results = workers.each(function, items, workers.available() if jobs is None else jobs)
+    results = workers.each(function, items, processors() if jobs is None else jobs)
     with closing(results), terminal.progress(results, title, len(items)) as shown:
         yield shown
 

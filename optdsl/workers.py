@@ -23,11 +23,6 @@ FEWEST = 3
 """Items that are worth a process: each takes about half a second to start."""
 
 
-def available() -> int:
-    """Return how many processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def each(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Generator[Result, None, None]:
     """Yield `function(item)` of every item, in their order, worked out by up to `jobs` processes.
 

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from optdsl.bench.streams import Pass, Streams
-from optdsl.runtime import cache as store
 from optdsl.runtime import toolchain
 from optdsl.runtime.kernel import threads
 
@@ -59,18 +58,9 @@ def _pass(streams: Streams, number: int, one: Pass) -> str:
 
 
 def library(source: str) -> ctypes.CDLL:
-    """Build a floor, or take it from the cache, and load it. Raises ToolchainError, or OSError without a cache."""
+    """Build a floor, or take it from the cache, and load it. Raises ToolchainError."""
     compiler = toolchain.find_compiler()
-    flags = " ".join(toolchain.FLAGS)
-    made_by = f"{compiler.name} {compiler.version}"
-    key = store.key(floor=source, compiler=made_by, flags=flags, processor=store.processor())
-    entry = store.lookup(key)
-    if entry is None:
-        with store.building() as folder:
-            (folder / "floor.c").write_text(source, encoding="utf-8")
-            toolchain.build(folder / "floor.c", folder / "libfloor.so")
-            entry = store.publish(folder, key)
-    loaded = ctypes.CDLL(str(entry / "libfloor.so"))
+    loaded = toolchain.library(source, "floor", ctypes.CDLL, compiler=f"{compiler.name} {compiler.version}")
     loaded.optdsl_floor.argtypes = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64)
     loaded.optdsl_floor.restype = ctypes.c_uint64
     return loaded

@@ -87,7 +87,7 @@ class Arena:
         return self.views[key]
 
 
-class Batch:
+class Gathered:
     """Leaves that are stepped in an arena. `places` are their places among the gradients of a step."""
 
     def __init__(

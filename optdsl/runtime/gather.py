@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.runtime import cache, toolchain
+from optdsl.runtime import toolchain
 
 SOURCE = Path(__file__).with_name("gather.c")
 Function = Callable[..., int]
@@ -27,13 +27,14 @@ def function() -> Function | None:
 
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return None
+    includes, text = _includes(), SOURCE.read_text(encoding="utf-8")
+    if not includes:
+        return None
     try:
-        library = _library()
+        versions = {"python": sys.version, "numpy": np.__version__}
+        gather = toolchain.library(text, "gather", ctypes.PyDLL, includes, **versions).optdsl_gather
     except (toolchain.ToolchainError, OSError):
         return None
-    if library is None:
-        return None
-    gather = library.optdsl_gather
     objects, addresses = (ctypes.py_object,) * 3, (ctypes.c_void_p,) * 3
     gather.argtypes = (*objects, *addresses, ctypes.c_int64, ctypes.c_void_p)
     gather.restype = ctypes.c_int64
@@ -48,30 +49,6 @@ def _includes() -> list[Path]:
     if not (python[0] / "Python.h").exists() or not (Path(np.get_include()) / "numpy").is_dir():
         return []
     return [*dict.fromkeys(python), Path(np.get_include())]
-
-
-def _library() -> ctypes.PyDLL | None:
-    """Return the built library, from the cache or built into it. Raises ToolchainError and OSError."""
-    text = SOURCE.read_text(encoding="utf-8")
-    versions = {"python": sys.version, "numpy": np.__version__, "processor": cache.processor()}
-    key = cache.key(text=text, flags=" ".join(toolchain.FLAGS), **versions)
-    name = "libgather.so"
-    entry = cache.lookup(key)
-    if entry is not None:
-        return ctypes.PyDLL(str(entry / name))
-    includes = _includes()
-    if not includes:
-        return None
-    try:
-        with cache.building() as folder:
-            toolchain.build(SOURCE, folder / name, includes)
-            return ctypes.PyDLL(str(cache.publish(folder, key) / name))
-    except cache.CacheUnusable:
-        import tempfile
-
-        with tempfile.TemporaryDirectory(prefix="optdsl-") as outside:
-            toolchain.build(SOURCE, Path(outside) / name, includes)
-            return ctypes.PyDLL(str(Path(outside) / name))
 
 
 def _reads_arrays(gather: Function) -> bool:

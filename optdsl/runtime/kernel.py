@@ -126,9 +126,14 @@ class Kernel(Protocol):
         """Return for each gradient whether all its elements are finite."""
 
 
+def processors() -> int:
+    """Return how many processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def threads() -> int:
     """Return how many threads a step may use: `OPTDSL_NUM_THREADS`, else the processors this process may run on."""
     asked = os.environ.get("OPTDSL_NUM_THREADS", "")
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
-from optdsl.runtime.arena import SMALL_BYTES, Arena, Batch, Signature, Tensors
+from optdsl.runtime.arena import SMALL_BYTES, Arena, Gathered, Signature, Tensors
 from optdsl.runtime.blocks import BLOCK, BLOCK_BYTES
 from optdsl.runtime.crew import MOST_THREADS
 from optdsl.runtime.kernel import Leaf
@@ -30,7 +30,7 @@ class Part:
 class Layout:
     """The leaves of a step, by their places among its gradients: batches, large ones, and the rest."""
 
-    batches: list[Batch] = field(default_factory=list)
+    batches: list[Gathered] = field(default_factory=list)
     large: list[tuple[int, int]] = field(default_factory=list)
     """Places and sizes of the leaves that threads may share."""
     single: list[int] = field(default_factory=list)
@@ -57,7 +57,7 @@ def lay_out(leaves: Sequence[Leaf], states: Sequence[Tensors], keys: Sequence[Ha
             layout.single.extend(places)
             return
         members = [leaves[place] for place in places]
-        layout.batches.append(Batch(arena, key[1], places, members, [states[place] for place in places]))
+        layout.batches.append(Gathered(arena, key[1], places, members, [states[place] for place in places]))
         layout.longest = max(layout.longest, layout.batches[-1].size)
 
     for place, leaf in enumerate(leaves):

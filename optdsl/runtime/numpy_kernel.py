@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from optdsl.runtime.arena import Arena, Batch, Tensors
+from optdsl.runtime.arena import Arena, Gathered, Tensors
 from optdsl.runtime.blocks import BLOCK_BYTES, AnyArray, total
 from optdsl.runtime.crew import share, taken
 from optdsl.runtime.kernel import Array, Leaf, Vector, threads
@@ -243,7 +243,7 @@ class _Step:
         own = work[leaf.flat.dtype][worker]
         self._call(place, leaf.flat, self.gradients[place], plan.states[index], leaf.scalars, own, *rows)
 
-    def batch(self, batch: Batch, work: Works) -> None:
+    def batch(self, batch: Gathered, work: Works) -> None:
         """Step the leaves of a batch together."""
         scalars = batch.leaves[0].scalars.copy()
         batch.gather(self.gradients)

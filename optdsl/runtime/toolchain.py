@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from optdsl.runtime import cache as disk
 
 if TYPE_CHECKING:
     import subprocess
+
+Library = TypeVar("Library")
 
 FLAGS = (
     "-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
@@ -171,7 +173,7 @@ def build(source: Path, library: Path, includes: Sequence[Path] = ()) -> None:
     source, library = source.absolute(), library.absolute()
     compiler = find_compiler()
     headers = [f"-I{folder}" for folder in includes]
-    command = [*compiler.command, *FLAGS, *headers, "-o", str(library), str(source), "-lm"]
+    command = [*compiler.command, *FLAGS, *headers, "-o", str(library), source.name, "-lm"]
     environment = {key: value for key, value in os.environ.items() if key not in ("CFLAGS", "CPPFLAGS", "LDFLAGS")}
     try:
         with subprocess.Popen(
@@ -191,6 +193,41 @@ def build(source: Path, library: Path, includes: Sequence[Path] = ()) -> None:
     if process.returncode != 0 or not library.exists():
         library.unlink(missing_ok=True)
         raise ToolchainError(f"{compiler.name} failed with exit status {process.returncode}: {_cause(output)}")
+
+
+def library(
+    text: str, name: str, load: Callable[[str], Library], includes: Sequence[Path] = (), **parts: str
+) -> Library:
+    """Return a library of C text, loaded from the cache or built into it, else from a folder that is gone afterwards.
+
+    Args:
+        text: The whole C file.
+        name: What to call it.
+        load: Loads the library from its path.
+        includes: Folders of headers.
+        parts: What else goes into it: values that it has to be built anew for.
+
+    Raises ToolchainError where it can't be built, OSError where it can't be loaded.
+    """
+    key = disk.key(text=text, flags=" ".join(FLAGS), processor=disk.processor(), **parts)
+    entry = disk.lookup(key)
+    if entry is not None:
+        return load(str(entry / f"lib{name}.so"))
+
+    def made(folder: Path) -> None:
+        (folder / f"{name}.c").write_text(text, encoding="utf-8")
+        build(folder / f"{name}.c", folder / f"lib{name}.so", includes)
+
+    try:
+        with disk.building() as folder:
+            made(folder)
+            return load(str(disk.publish(folder, key) / f"lib{name}.so"))
+    except disk.CacheUnusable:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory(prefix="optdsl-") as outside:
+            made(Path(outside))
+            return load(str(Path(outside) / f"lib{name}.so"))
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -406,7 +406,7 @@ static double strange_$S(const $T *g, int64_t n, $T limit) {
 typedef struct { const int64_t *table; int64_t rows, blocks; look_$S *look; $T limit; double *found; } scan_$S;
 static void scan_share_$S(void *context, int64_t k, int64_t threads) {
     const scan_$S *s = context;
-    const int64_t from = split_of(s->blocks, k, threads), to = split_of(s->blocks, k + 1, threads);
+    const int64_t from = s->blocks * k / threads, to = s->blocks * (k + 1) / threads;
     for (int64_t r = 0, at = 0; r < s->rows && at < to; ++r) {
         const int64_t *row = s->table + r * COLUMNS, n = row[COUNT], blocks = (n + BLOCK - 1) / BLOCK;
         for (int64_t b = from > at ? from - at : 0; b < blocks && at + b < to; ++b) {
