@@ -32,9 +32,7 @@ def findings() -> list[Finding]:
         Finding("optdsl", "ok", f"{__version__}, {len(bundled.names())} rules in {bundled.folder()}"),
         Finding("Python", "ok", f"{platform.python_version()} at {sys.executable}"),
     ]
-    rows += [
-        _package(name, optional=False) for name in ("numpy", "sympy", "lark", "click", "rich", "optree", "safetensors")
-    ]
+    rows += [_package(name, optional=False) for name in ("numpy", "sympy", "lark", "click", "rich", "optree")]
     rows += [_package(name, optional=True) for name in ("matplotlib", "ziglang", "torch", "jax")]
     rows += [_compiler(), _cache(), Finding("threads", "ok", f"{threads()} (OPTDSL_NUM_THREADS changes it)")]
     rows += [_target("numpy", optional=False), _target("c", optional=True), _gathering()]

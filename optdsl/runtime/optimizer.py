@@ -268,26 +268,30 @@ class Optimizer:
         self.skipped = statedict.restore(self._store, self._limits, state_dict, strict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint in safetensors format, beside `path` first and then renamed: `path` is always whole."""
-        self._store.check_training("save")
-        from optdsl.runtime import checkpoint, statedict
+        """Write a checkpoint in safetensors format, which replaces the file at `path` once it is whole and on disk.
 
-        checkpoint.write(path, statedict.export(self._store, self._limits, self.skipped))
+        Nothing of the size of a parameter is allocated. A file that is replaced hands on its permissions.
 
-    def load(self, path: str | os.PathLike[str], *, strict: bool = True) -> None:
-        """Take over a checkpoint, all of it or nothing.
-
-        Raises ValueError naming the file for a malformed one and for one that `load_state_dict` refuses, OSError for
-        one that can't be read.
+        Raises:
+            OSError: `path` can't be written to, or the disk is full; the old file is as it was.
+            ValueError: `path` is not a regular file.
         """
-        self._store.check_training("load")
+        self._store.check_training("save")
         from optdsl.runtime import checkpoint  # only files need it
 
-        document = checkpoint.read(path)
-        try:
-            self.load_state_dict(document, strict=strict)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from error
+        checkpoint.save(path, self._store, self._limits, self.skipped)
+
+    def load(self, path: str | os.PathLike[str], *, strict: bool = True) -> None:
+        """Take over a checkpoint of this version of optdsl or an earlier one, all of it or nothing.
+
+        Raises:
+            ValueError: Naming the file: it is malformed or damaged, or something that `load_state_dict` refuses.
+            OSError: It can't be read.
+        """
+        self._store.check_training("load")
+        from optdsl.runtime import checkpoint
+
+        self.skipped = checkpoint.load(path, self._store, self._limits, strict)
 
     # Views.
 

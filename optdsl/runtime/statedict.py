@@ -2,7 +2,7 @@
 
 In the order of the parameters, and keyed by their names:
 
-    {"format": 1, "rule": "Adam", "digest": "…", "options": {"clip_norm": None, …}, "skipped": 0,
+    {"format": 2, "rule": "Adam", "digest": "…", "options": {"clip_norm": None, …}, "skipped": 0,
      "param_groups": [{"params": ["W", "b"], "lr": 0.001, …}],
      "steps": {"W": 10, "b": 10},
      "state": {"W": {"m": array, "v": array}, "b": {…}}}
@@ -10,6 +10,9 @@ In the order of the parameters, and keyed by their names:
 Parameters themselves aren't in it. One without a step has no entry under "state". Scalar states are 0-d float64 arrays.
 A hyperparameter with a schedule stands as {"schedule": "…"}: the text is for the reader, and loading keeps the schedule
 of the optimizer that loads.
+
+The format is counted up where a version that knows only the last one would misread what stands here, or in a file;
+every earlier one is read for ever. Format 1 had no checksum in its files and is otherwise the same.
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ from optdsl.runtime.slots import Becoming, Slot, existing, state_dtype, states_o
 from optdsl.runtime.store import Store
 from optdsl.runtime.wording import kind, listing
 
-FORMAT = 1
+FORMAT = 2
+"""The format written; all from 1 to this one are read."""
 
 MOST_STEPS = 2**53
 """Kernels see step numbers as float64, which is exact up to here."""
@@ -108,17 +112,39 @@ def same_keys(given: Any, expected: Sequence[str], what: str) -> None:
         raise ValueError(f"{what}: {'; '.join(parts)}")
 
 
-def _check_head(store: Store, document: Mapping[str, Any], strict: bool) -> None:
+def format_of(document: Mapping[str, Any]) -> int:
+    """Return the format of a state dictionary. Raises ValueError for what isn't one, or is from the future."""
+    if "format" not in document:
+        raise ValueError(f"not a state dictionary of this library, which has a 'format'{_looks_like(document)}")
+    number = document["format"]
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"state dictionary has format {number!r}; expected a number from 1 to {FORMAT}")
+    if number > FORMAT:
+        raise ValueError(
+            f"state dictionary has format {number}, of a newer optdsl; this version reads up to {FORMAT}: update optdsl"
+        )
+    return number
+
+
+def _looks_like(document: Mapping[str, Any]) -> str:
+    """Return what a mapping that isn't a state dictionary of ours may be."""
+    if "state" in document and "param_groups" in document:
+        return "; it looks like one of torch.optim, whose states go by position and which can't be taken over"
+    if document and all(hasattr(value, "shape") for value in document.values()):
+        return "; it looks like the parameters of a model, which are the caller's to load"
+    return ""
+
+
+def _check_head(store: Store, document: Mapping[str, Any], strict: bool, stacklevel: int) -> None:
+    format_of(document)
     same_keys(document, KEYS, "state dictionary")
-    if document["format"] != FORMAT or isinstance(document["format"], bool):
-        raise ValueError(f"state dictionary has format {document['format']!r}; this version reads format {FORMAT}")
     if document["rule"] != store.rule.name:
         raise ValueError(f"state dictionary is of the rule {document['rule']!r}, not {store.rule.name!r}")
     if document["digest"] != store.rule.digest:
         problem = f"the text of the rule {store.rule.name} has changed since the state dictionary was made"
         if strict:
             raise ValueError(f"{problem}; strict=False loads it where names, shapes and types fit")
-        warnings.warn(problem, stacklevel=4)
+        warnings.warn(problem, stacklevel=stacklevel)
 
 
 def _read_limits(store: Store, document: Mapping[str, Any]) -> tuple[Limits, int]:
@@ -170,7 +196,7 @@ def _read_steps(store: Store, document: Mapping[str, Any]) -> dict[str, int]:
     return dict(steps)
 
 
-def _read_array(what: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _read_array(what: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], fresh: bool) -> npt.NDArray[Any]:
     if not isinstance(value, (np.ndarray, np.generic)) and not hasattr(value, "__array__"):
         raise ValueError(f"{what} is {kind(value)}; expected an array")
     array = np.asarray(value)
@@ -178,10 +204,10 @@ def _read_array(what: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[A
         raise ValueError(f"{what} has shape {array.shape}; expected {shape}")
     if array.dtype != dtype:
         raise ValueError(f"{what} is {array.dtype}; expected {dtype}: a state's type is never changed")
-    return np.array(array, order="C")
+    return array if fresh else np.array(array, order="C")
 
 
-def _read_states(store: Store, slot: Slot, given: Any, numbers: Mapping[str, float]) -> Becoming:
+def _read_states(store: Store, slot: Slot, given: Any, numbers: Mapping[str, float], fresh: bool) -> Becoming:
     alive = existing(store.rule, numbers)
     what = f"state of {slot.name!r}"
     same_keys(mapping(given, what), alive, what)
@@ -190,19 +216,30 @@ def _read_states(store: Store, slot: Slot, given: Any, numbers: Mapping[str, flo
     for state in store.rule.tensor_states:
         if state.name in alive:
             where = f"{what}: {state.name!r}"
-            states[state.name] = _read_array(where, given[state.name], data.shape, state_dtype(state, data))
+            states[state.name] = _read_array(where, given[state.name], data.shape, state_dtype(state, data), fresh)
     for position, state in enumerate(store.rule.scalar_states):
         if state.name in alive:
             where = f"{what}: {state.name!r}"
-            scalars[position] = _read_array(where, given[state.name], (), np.dtype(np.float64))
+            scalars[position] = _read_array(where, given[state.name], (), np.dtype(np.float64), fresh)
     return Becoming(slot, store.kernel.variant(numbers), alive, states, scalars)
 
 
-def restore(store: Store, limits: Limits, document: Mapping[str, Any], strict: bool) -> int:
-    """Take a state dictionary over, all of it or nothing, and return its count of skipped steps."""
+def restore(
+    store: Store, limits: Limits, document: Mapping[str, Any], strict: bool, fresh: bool = False, stacklevel: int = 4
+) -> int:
+    """Take a state dictionary over, all of it or nothing, and return its count of skipped steps.
+
+    Args:
+        store: What takes it over.
+        limits: The options of the whole optimizer, which are changed too.
+        document: The state dictionary, not yet checked.
+        strict: Refuse a rule whose text has changed since; else there is a warning.
+        fresh: The arrays belong to nobody else, in C order, and needn't be copied.
+        stacklevel: Where the warning points, as `warnings.warn` counts.
+    """
     if not isinstance(document, Mapping):
         raise TypeError(f"load_state_dict takes a mapping, got {kind(document)}")
-    _check_head(store, document, strict)
+    _check_head(store, document, strict, stacklevel)
     new_limits, skipped = _read_limits(store, document)
     groups = document["param_groups"]
     if not isinstance(groups, (list, tuple)) or len(groups) != len(store.groups):
@@ -222,7 +259,7 @@ def restore(store: Store, limits: Limits, document: Mapping[str, Any], strict: b
     for slot in store.slots:
         if slot.name in state:
             numbers = evaluate(store.rule, settings[id(slot.group)][0], steps[slot.name] + 1)
-            becoming.append(_read_states(store, slot, state[slot.name], numbers))
+            becoming.append(_read_states(store, slot, state[slot.name], numbers, fresh))
     store.take_over(becoming, steps, settings)
     limits.clip_norm, limits.clip_value, limits.nonfinite = (
         new_limits.clip_norm, new_limits.clip_value, new_limits.nonfinite,
