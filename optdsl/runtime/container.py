@@ -28,8 +28,8 @@ METADATA = "__metadata__"
 CODES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
 """What element types are called in a header."""
 
-LONGEST = 100_000_000
-"""Bytes a header may have, as in the library."""
+LONGEST = 1 << 25
+"""Bytes a header may have: a quarter of a million arrays. What it says takes up to 32 times as much in memory."""
 
 MOST_AXES = 64
 """Axes an array can have in NumPy."""
@@ -75,7 +75,7 @@ def entry(array: Array) -> dict[str, Any]:
 def write(file: BinaryIO, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
     """Write a file. What is written depends on the values of the arguments alone; no array is copied.
 
-    Raises OSError as the file does.
+    Raises OSError as the file does, ValueError where there are too many arrays.
     """
     # The wide ones first keep all of them aligned.
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
@@ -86,6 +86,8 @@ def write(file: BinaryIO, tensors: Mapping[str, Array], metadata: Mapping[str, s
         header[name] = {**entry(tensors[name]), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
+    if len(text) > LONGEST:
+        raise ValueError(f"names and shapes make a header of {len(text)} bytes, more than the {LONGEST} that are read")
     file.write(struct.pack("<Q", len(text)) + text)
     for name in order:
         file.write(raw(tensors[name]).data)
