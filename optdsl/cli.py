@@ -645,9 +645,10 @@ def cache_list() -> None:
     from optdsl.runtime import cache as store
 
     rows = []
-    for path, manifest in store.entries():
-        size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-        rows.append((path.name[:12], ", ".join(sorted(manifest)), f"{size:,}"))
+    if store.folder().exists():
+        with store.opened() as entries:
+            for name, size in entries.sizes().items():
+                rows.append((name[:12], ", ".join(entries.listing(name)) or "broken", f"{size:,}"))
     if rows:
         terminal.table(("entry", "files", "bytes"), rows)
     else:
