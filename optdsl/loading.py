@@ -104,9 +104,6 @@ def _from(shown: str, optimizer: type[Optimizer]) -> type[Optimizer]:
 def _compiled(source: SourceFile, name: str, target: str, exact: bool) -> type[Optimizer]:
     stem = module_stem(name)
     key = building.key(source, stem, target, exact)
-    module = sys.modules.get(_module(stem, key))
-    if module is not None:
-        return _class_in(module)
     fresh = []
 
     def load(entry: cache.Entry) -> type[Optimizer]:
@@ -128,11 +125,6 @@ def load_outside_the_cache(rule: str, target: str, folder: Path) -> type[Optimiz
     return _class_in(_import(cache.Entry({f"{stem}.py": module}, str(folder), folder), stem, str(folder)))
 
 
-def _module(stem: str, key: str) -> str:
-    """Return the name of the module that a rule becomes."""
-    return f"optdsl_rules.{stem}_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-
-
 class _Loader(SourceFileLoader):
     """Loads a module from text that was read before. Nothing else is: no file, and no bytecode kept beside one."""
 
@@ -149,7 +141,10 @@ class _Loader(SourceFileLoader):
 
 def _import(entry: cache.Entry, stem: str, key: str) -> ModuleType:
     """Import the generated module of an entry, under a name of its own."""
-    name, file = _module(stem, key), f"{stem}.py"
+    name = f"optdsl_rules.{stem}_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    file = f"{stem}.py"
     path = str(entry.path / file) if entry.path else os.path.join(entry.folder, f"{file} (not kept)")
     loader = _Loader(name, path, entry.files[file])
     module = module_from_spec(ModuleSpec(name, loader, origin=path))

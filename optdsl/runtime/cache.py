@@ -140,6 +140,15 @@ def _outside(
         return load(Entry(files, outside, None))
 
 
+def expect_usable() -> None:
+    """Warn where the cache can't be used."""
+    try:
+        with opened(make=True):
+            pass
+    except CacheUnusable as error:
+        warn(error)
+
+
 def warn(error: OSError) -> None:
     """Say why the cache isn't used, once for each cause."""
     message = f"{error}; rules are compiled again in each process"

@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
 
 def limit() -> int:
-    """Return how many bytes the cache may have: `OPTDSL_CACHE_SIZE`, 1 GiB if unset, 0 for any. Raises CacheUnusable."""
+    """Return how many bytes the cache may have, 0 for any: `OPTDSL_CACHE_SIZE`, else 1 GiB. Raises CacheUnusable."""
     asked = os.environ.get("OPTDSL_CACHE_SIZE", "").strip() or "1G"
     number = re.fullmatch(r"(\d{1,15})([KMG]?)", asked, re.ASCII | re.IGNORECASE)
     if number is None:
