@@ -6,7 +6,6 @@ Each must get the right answer. The compiler is a script that writes a line for 
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +50,6 @@ def start(folder: Path, processes: int) -> Outcome:
         f'exec {support.compiler()} "$@"\n'
     )
     script.chmod(0o755)
-    os.environ["OPTDSL_CACHE_DIR"] = str(folder / "preloaded")
     support.preload()
     environment = {"OPTDSL_CACHE_DIR": str(folder / "cache"), "OPTDSL_CC": str(script)}
 

@@ -65,46 +65,43 @@ def kill(count: int, seed: int, staged: bool) -> list[Outcome]:
     """Kill some compiles, each in a cache of its own."""
     drawn = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="optdsl-kills-") as folder:
-        os.environ["OPTDSL_CACHE_DIR"] = os.path.join(folder, "preloaded")
-        if staged:
-            os.environ["OPTDSL_CC"] = support.staged(Path(folder))
         support.preload()
-        span = _whole(Path(folder) / "whole")
+        extra = {"OPTDSL_CC": support.staged(Path(folder))} if staged else {}
+        span = _whole(Path(folder) / "whole", extra)
         outcomes = []
         for number in range(count):
             moment = drawn.random() * 1.05 * span
-            outcome, took = _once(Path(folder) / str(number), WHO[number % len(WHO)], moment)
+            outcome, took = _once(Path(folder) / str(number), extra, WHO[number % len(WHO)], moment)
             if took:
                 span = 0.8 * span + 0.2 * took  # the machine may be busier now than it was
             outcomes.append(outcome)
     return outcomes
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment_in(folder: Path) -> dict[str, str]:
     """Make the folders of a run and return the variables that name them."""
     (folder / "temporary").mkdir(parents=True, exist_ok=True)
     return {"OPTDSL_CACHE_DIR": str(folder / "cache"), "TMPDIR": str(folder / "temporary")}
 
 
 def _run() -> None:
-    tempfile.tempdir = None
     found = support.answer()
     if found != support.ANSWER:
         raise AssertionError(f"the answer is {found}")
 
 
-def _whole(folder: Path) -> float:
+def _whole(folder: Path, extra: dict[str, str]) -> float:
     """Return the seconds that a cold compile takes."""
     start = time.monotonic()
-    process = support.forked(_run, _environment(folder), folder / "log")
+    process = support.forked(_run, {**environment_in(folder), **extra}, folder / "log")
     if support.ended(process, LONGEST) != 0:
         raise RuntimeError((folder / "log").read_text(encoding="utf-8"))
     return time.monotonic() - start
 
 
-def _once(folder: Path, who: str, moment: float) -> tuple[Outcome, float]:
+def _once(folder: Path, extra: dict[str, str], who: str, moment: float) -> tuple[Outcome, float]:
     """Kill one compile and run it again; return what came of it and how long an undisturbed one took, 0 if unknown."""
-    environment = _environment(folder)
+    environment = {**environment_in(folder), **extra}
     start = time.monotonic()
     process = support.forked(_run, environment, folder / "log")
     status = support.ended(process, moment)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 import time
 import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 import optdsl
-from optdsl import pipeline
-from optdsl.runtime import gather
+from optdsl import building
+from optdsl.runtime import gather, toolchain
+from optdsl.source import SourceFile
 
 RULE = "rule Tiny(x, g)\nhyper\n  lr = 0.5 in [0, inf)\nstate\n  m = 0\nupdate\n  m' = m + g\n  x' = x - lr*m'\n"
 ANSWER = [0.5, 0.5]
@@ -23,14 +26,13 @@ ANSWER = [0.5, 0.5]
 
 def preload() -> None:
     """Load what compiling takes, once for all processes that are forked from this one."""
-    assert pipeline.check
-    optdsl.loads(RULE, target="numpy")
+    building.texts(SourceFile("<string>", RULE), "rule", "c", False)
 
 
-def answer(target: str = "c", text: str = RULE) -> list[float]:
-    """Return the parameter after one step of a rule; a warning is an error."""
+def answer(target: str = "c", text: str = RULE, how: Literal["error", "ignore"] = "error") -> list[float]:
+    """Return the parameter after one step of a rule. `how` is what a warning is taken for."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter(how)
         optimizer = optdsl.loads(text, target)
     x = np.ones(2)
     optimizer([x]).step([np.ones(2)])
@@ -51,6 +53,10 @@ def forked(work: Callable[[], object], environment: dict[str, str], log: Path) -
         os.setpgid(0, 0)
         os.environ.update(environment)
         gather.function.cache_clear()
+        toolchain._probe.cache_clear()
+        tempfile.tempdir = None
+        for name in [name for name in sys.modules if name.startswith("optdsl_rules.")]:
+            del sys.modules[name]
         work()
         status = 0
     except BaseException:
