@@ -20,14 +20,19 @@ Library = TypeVar("Library")
 FLAGS = (
     "-std=c11", "-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-march=native", "-fno-math-errno",
     "-fno-trapping-math", "-ffp-contract=off", "-fno-unswitch-loops", "-fno-thread-jumps", "-fPIC", "-shared",
-    "-pthread",
+    "-pthread", "-nostartfiles",
 )  # fmt: skip
 """Strict floating point: never `-ffast-math` or anything that implies it, which would flush subnormals to zero in the
-whole process. It is taken back where `CC` asks for it, and `CFLAGS` of the environment is not read. Loops are not
-unswitched: a scalar condition is decided before the loop and costs a blend in it, which memory hides, while a copy of
-the loop for every combination of conditions takes a second to compile. Nor are jumps threaded: gcc would tell every way
-through nested conditions apart before it turns them into blends, and make half as many instructions again of those in
-Rprop."""
+whole process. It is taken back where `CC` asks for it, `CFLAGS` of the environment is not read, and the start-up code
+that does the flushing, which a script may ask for after these, is left out with all other.
+
+Loops are not unswitched: a scalar condition is decided before the loop and costs a blend in it, which memory hides,
+while a copy of the loop for every combination of conditions takes a second to compile. Nor are jumps threaded: gcc would
+tell every way through nested conditions apart before it turns them into blends, and make half as many instructions again
+of those in Rprop."""
+
+STRICT = Path(__file__).with_name("strict.h")
+"""What a compiler reads before a C file, and fails at where it has been told to be loose nevertheless."""
 
 _IGNORED = (
     "CFLAGS", "CPPFLAGS", "LDFLAGS", "CCC_OVERRIDE_OPTIONS", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES",
@@ -70,7 +75,11 @@ def _commands() -> Iterator[tuple[str, tuple[str, ...]]]:
         if value:
             import shlex
 
-            yield variable, tuple(shlex.split(value))
+            try:
+                words = tuple(shlex.split(value))
+            except ValueError as error:
+                raise ToolchainError(f"{variable} is {value!r}: {error}") from None
+            yield variable, words
             if variable == "OPTDSL_CC":
                 return
     for name in ("cc", "gcc", "clang"):
@@ -183,7 +192,7 @@ def build(source: Path, library: Path, includes: Sequence[Path] = (), functions:
     Leaves no half-written library.
     """
     compiler = find_compiler()
-    headers = [f"-I{folder}" for folder in includes]
+    headers = [f"-include{STRICT}", *(f"-I{folder}" for folder in includes)]
     command = [*compiler.started, *FLAGS, *headers, "-o", library.name, source.name, "-lm"]
     # What the compiler writes for itself goes beside the library, and away with it should it be killed.
     environment = {name: value for name, value in os.environ.items() if name not in _IGNORED}

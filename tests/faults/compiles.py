@@ -14,6 +14,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Kill, report, and return whether anything was wrong."""
-    outcomes = kill(arguments.count, arguments.seed, arguments.staged)
-    for number, outcome in enumerate(outcomes):
-        for problem in outcome.problems:
-            print(f"kill {number}, of {outcome.who} while {outcome.reached}: {problem}")
+    outcomes: list[Outcome] = []
+    with suppress(KeyboardInterrupt):
+        for outcome in kill(arguments.count, arguments.seed, arguments.staged):
+            outcomes.append(outcome)
+            for problem in outcome.problems:
+                print(f"kill {len(outcomes)}, of {outcome.who} while {outcome.reached}: {problem}", flush=True)
+    if not outcomes:
+        return 1
     print(f"{len(outcomes)} kills of seed {arguments.seed}, of:", _counted([outcome.who for outcome in outcomes]))
     print("while:", _counted([outcome.reached for outcome in outcomes]))
     wrong = sum(bool(outcome.problems) for outcome in outcomes)
@@ -61,21 +66,19 @@ def _counted(words: list[str]) -> str:
     return ", ".join(f"{count} {word}" for word, count in Counter(words).most_common())
 
 
-def kill(count: int, seed: int, staged: bool) -> list[Outcome]:
-    """Kill some compiles, each in a cache of its own."""
+def kill(count: int, seed: int, staged: bool) -> Iterator[Outcome]:
+    """Kill some compiles, each in a cache of its own, and yield what came of each."""
     drawn = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="optdsl-kills-") as folder:
         support.preload()
         extra = {"OPTDSL_CC": support.staged(Path(folder))} if staged else {}
         span = _whole(Path(folder) / "whole", extra)
-        outcomes = []
         for number in range(count):
             moment = drawn.random() * 1.05 * span
             outcome, took = _once(Path(folder) / str(number), extra, WHO[number % len(WHO)], moment)
             if took:
                 span = 0.8 * span + 0.2 * took  # the machine may be busier now than it was
-            outcomes.append(outcome)
-    return outcomes
+            yield outcome
 
 
 def environment_in(folder: Path) -> dict[str, str]:

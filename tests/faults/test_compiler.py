@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import resource
 import signal
 import time
@@ -35,17 +36,18 @@ for word; do case "$before" in -o) library=$word;; esac; before=$word; done
 
 
 @pytest.fixture(scope="module", autouse=True)
-def preloaded() -> None:
-    """Load what compiling takes before processes are forked."""
-    support.preload()
+def generated() -> None:
+    """Generate the files once for all processes that are forked from this one."""
+    for target in ("numpy", "c"):
+        support.generated(support.RULE, target)
+        support.generated(support.OTHER, target)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the library of the rule, as a compiler that works makes it."""
     folder = tmp_path_factory.mktemp("whole")
-    files = building.texts(optdsl.source.SourceFile("rule.opt", support.RULE), "rule", "c", False)
-    (folder / "rule.c").write_text(files["rule.c"], encoding="utf-8")
+    (folder / "rule.c").write_text(support.generated(support.RULE, "c")["rule.c"], encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPTDSL_CC", support.compiler())
         toolchain.build(folder / "rule.c", folder / "librule.so", functions=building.FUNCTIONS)
@@ -105,6 +107,7 @@ def attempts(folder: Path, environment: dict[str, str], prepare: Callable[[], ob
 
     def work() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+        support.generated_before()
         prepare()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         found: dict[str, Any] = {}
@@ -321,10 +324,38 @@ def test_flags_of_a_compiler_dont_loosen_arithmetic(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["librule.so", "rule.c"]
 
 
+def test_flags_that_a_script_adds_dont_flush_subnormals(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiler takes ours for what it compiles, but the linker took the last for what it starts."""
+    (tmp_path / "cc").write_text(f'#!/bin/sh\nexec {support.compiler()} "$@" -Ofast\n', encoding="utf-8")
+    (tmp_path / "cc").chmod(0o755)
+    monkeypatch.setenv("OPTDSL_CC", str(tmp_path / "cc"))
+    (tmp_path / "rule.c").write_bytes(whole.with_name("rule.c").read_bytes())
+    toolchain.build(tmp_path / "rule.c", tmp_path / "librule.so")
+    assert (np.array([2e-40], np.float32) * np.float32(0.5)).item() != 0.0
+    assert (tmp_path / "librule.so").read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("flags", ["-ffast-math", "-ffinite-math-only", "-mfpmath=387"])
+def test_flags_that_a_script_adds_are_refused(
+    flags: str, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come after ours, and so would count."""
+    if flags == "-mfpmath=387" and platform.machine() != "x86_64":
+        pytest.skip("only x86 has a processor of its own for 80 bits")
+    (tmp_path / "cc").write_text(f'#!/bin/sh\nexec {support.compiler()} "$@" {flags}\n', encoding="utf-8")
+    (tmp_path / "cc").chmod(0o755)
+    monkeypatch.setenv("OPTDSL_CC", str(tmp_path / "cc"))
+    (tmp_path / "rule.c").write_bytes(whole.with_name("rule.c").read_bytes())
+    with pytest.raises(optdsl.ToolchainError, match=r"the compiler .*, which optdsl must not"):
+        toolchain.build(tmp_path / "rule.c", tmp_path / "librule.so")
+
+
 def test_a_killed_compile_is_done_again(both_targets: None) -> None:
     """As `python -m tests.faults compiles` does it, a few times."""
-    outcomes = compiles.kill(3, 1, staged=True)
-    assert [problem for outcome in outcomes for problem in outcome.problems] == []
+    outcomes = list(compiles.kill(3, 1, staged=True))
+    assert [outcome.problems for outcome in outcomes] == [[]] * 3
 
 
 def test_cold_processes_compile_once(tmp_path: Path, both_targets: None) -> None:

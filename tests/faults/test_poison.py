@@ -21,8 +21,6 @@ from . import support
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="permissions, links and pipes are POSIX's")
 
-OTHER = support.RULE.replace("lr = 0.5", "lr = 0.25")
-
 
 class Scene:
     """A cache with a rule in it, a current folder, and a file that planted code would write."""
@@ -64,6 +62,7 @@ class Scene:
         said.unlink(missing_ok=True)
 
         def work() -> None:
+            support.generated_before()
             os.chdir(self.here)
             said.write_text(json.dumps(support.answer(self.target, text, "ignore")), encoding="utf-8")
 
@@ -93,10 +92,17 @@ class Scene:
         (self.entry / MANIFEST).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def generated() -> None:
+    """Generate the files once for all processes that are forked from this one."""
+    for target in ("numpy", "c"):
+        support.generated(support.RULE, target)
+        support.generated(support.OTHER, target)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return a cache that has the rule for a target, made once."""
-    support.preload()
     folders: dict[str, Path] = {}
 
     def cached(target: str) -> Path:
@@ -129,7 +135,7 @@ def hash_of_another_key(scene: Scene) -> None:
 
 
 def whole_entry_of_another_rule(scene: Scene) -> None:
-    assert scene.run(OTHER) == [0.75, 0.75]
+    assert scene.run(support.OTHER) == [0.75, 0.75]
     other = next(path.parent for path in scene.cache.glob("*/rule.py") if path.parent != scene.entry)
     shutil.rmtree(scene.entry)
     other.rename(scene.entry)
@@ -424,6 +430,7 @@ def test_an_entry_that_nobody_touched_is_found(
 ) -> None:
     """Else the attempts would go at an entry that nobody wants."""
     scene = scene_of(tmp_path, "numpy", made)
+    monkeypatch.setattr(support, "generated_before", lambda: None)
     monkeypatch.setattr("optdsl.pipeline.compile_source", None)
     assert scene.run() == support.ANSWER
     changed_module(scene)
