@@ -5,16 +5,22 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from optdsl import bases
 from optdsl.runtime import cache, toolchain
 from optdsl.source import SourceFile
 from optdsl.version import __version__
 
+Result = TypeVar("Result")
+
 COMPILER = ("", "algebra", "ir", "passes", "resolve", "syntax", "targets")
 """The parts of the package that generated files depend on."""
+
+FUNCTIONS = ("optdsl_step", "optdsl_squares", "optdsl_strange")
+"""What the library of a rule has, as `runtime/c_kernel.py` calls it."""
 
 
 @functools.cache
@@ -55,33 +61,38 @@ def texts(source: SourceFile, stem: str, target: str, exact: bool) -> dict[str, 
     return pipeline.compile_source(source, target, stem, exact=exact)
 
 
-def contents(source: SourceFile, stem: str, target: str, exact: bool) -> dict[str, bytes]:
-    """Return the files that a rule is compiled to, from the cache where it has them, else made and put into it.
+def obtain(
+    source: SourceFile, stem: str, target: str, exact: bool, load: Callable[[cache.Entry], Result]
+) -> Result:  # fmt: skip
+    """Return what is loaded from the files of a rule, from the cache where it has them, else made and put into it.
 
-    Raises CompileError for a rule with errors, ToolchainError where its library can't be built, OSError where there is
-    no place to build it in.
+    Raises CompileError for a rule with errors, ToolchainError where its library can't be built, and what `load` raises.
     """
+
+    def library(folder: Path) -> list[str]:
+        build(folder, stem)
+        return [f"lib{stem}.so"]
+
+    generate = functools.partial(texts, source, stem, target, exact)
     name = key(source, stem, target, exact)
-    found = cache.contents(name)
-    if found is not None:
-        return found
-    generated = texts(source, stem, target, exact)
+    if target != "c":
+        return cache.obtain(name, generate, load)
     try:
-        with cache.building() as folder:
-            write(folder, generated, target, stem)
-            cache.publish(folder, name)
-        found = cache.contents(name)
-    except OSError:
-        pass  # no cache, or no room in it
-    return _made_elsewhere(generated, target, stem) if found is None else found
+        return cache.obtain(name, generate, load, library, toolchain.timeout())
+    except cache.CacheUnusable as error:
+        raise toolchain.ToolchainError(f"there is no place to build a library in: {error}") from error
+    except OSError as error:
+        raise toolchain.ToolchainError(f"a library can't be loaded: {error}") from error
 
 
-def _made_elsewhere(generated: Mapping[str, str], target: str, stem: str) -> dict[str, bytes]:
-    """Return the files built in a temporary folder."""
-    from tempfile import TemporaryDirectory
+def contents(source: SourceFile, stem: str, target: str, exact: bool) -> dict[str, bytes]:
+    """Return the files that a rule is compiled to. See `obtain`."""
+    return obtain(source, stem, target, exact, lambda entry: dict(entry.files))
 
-    with TemporaryDirectory(prefix="optdsl-") as name:
-        return {path.name: path.read_bytes() for path in sorted(write(Path(name), generated, target, stem))}
+
+def build(folder: Path, stem: str) -> None:
+    """Build the library of a rule from its C file in a folder. Errors are those of `toolchain.build`."""
+    toolchain.build(folder / f"{stem}.c", folder / f"lib{stem}.so", functions=FUNCTIONS)
 
 
 def write(folder: Path, files: Mapping[str, str], target: str, stem: str) -> list[Path]:
@@ -97,7 +108,7 @@ def write(folder: Path, files: Mapping[str, str], target: str, stem: str) -> lis
         for file, text in files.items():
             (building / file).write_text(text, encoding="utf-8")
         if target == "c":
-            toolchain.build(building / f"{stem}.c", building / f"lib{stem}.so")
+            build(building, stem)
         made = [building / file for file in files]
         made += [path for path in building.iterdir() if path not in made]
         return [path.replace(folder / path.name) for path in made]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -47,7 +48,9 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = terminal.show_warning
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except BrokenPipeError:
@@ -87,6 +90,8 @@ def _failure(error: Exception) -> click.ClickException:
         return Failure(str(error))
     if isinstance(error, FileNotFoundError):
         return UsageFailure(str(error) if error.errno is None else f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError) and error.errno is None:
+        return Failure(str(error))
     if isinstance(error, OSError):
         return Failure(f"{error.filename or 'the system'}: {error.strerror or error}")
     return Failure(f"internal error: {type(error).__name__}: {error}{hint}")
@@ -268,8 +273,10 @@ def compile_(
     from optdsl.building import place
     from optdsl.jobs import Job, check_once
     from optdsl.jobs import compile_ as compile_one
+    from optdsl.runtime import cache
 
     _expect_target(target)
+    cache.expect_usable()
     sources = [_source(name, bundled=True) for name in _expand(files)]
     stems = _stems(sources)
     with _done(check_once, sources, "checking", jobs) as found:
@@ -645,9 +652,10 @@ def cache_list() -> None:
     from optdsl.runtime import cache as store
 
     rows = []
-    for path, manifest in store.entries():
-        size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-        rows.append((path.name[:12], ", ".join(sorted(manifest)), f"{size:,}"))
+    if store.folder().exists():
+        with store.opened() as entries:
+            for name, size in entries.sizes().items():
+                rows.append((name[:12], ", ".join(entries.listing(name)) or "broken", f"{size:,}"))
     if rows:
         terminal.table(("entry", "files", "bytes"), rows)
     else:

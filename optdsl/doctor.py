@@ -13,6 +13,7 @@ import numpy as np
 
 from optdsl import bundled
 from optdsl.runtime import cache, gather, toolchain
+from optdsl.runtime.entries import limit
 from optdsl.runtime.kernel import threads
 from optdsl.version import __version__
 
@@ -56,8 +57,11 @@ def _compiler() -> Finding:
 
 def _cache() -> Finding:
     try:
-        with cache.building():
-            return Finding("cache", "ok", f"{len(cache.entries())} entries in {cache.folder()}")
+        with cache.opened(make=True) as entries:
+            entries.expect_writable()
+            sizes, most = entries.sizes(), limit()
+        amount = f"{len(sizes)} entries of {sum(sizes.values()) / 2**20:.1f} MiB in {cache.folder()}"
+        return Finding("cache", "ok", amount + (f", at most {most / 2**20:.0f} MiB" if most else ""))
     except OSError as error:
         return Finding("cache", "missing", f"{error}; rules are compiled again in each process")
 

@@ -53,7 +53,7 @@ def check_once(source: SourceFile) -> Found:
     """Look for what is wrong in a file but for its claims. One without findings is remembered, and not read again."""
     parts = building.text_of(source)
     name = cache.key(kind="clean", checker=building.generator(CHECKER), **parts)
-    if cache.lookup(name) is not None:
+    if cache.contents(name) is not None:
         return Found(source, ())
     from optdsl import pipeline
 

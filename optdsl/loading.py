@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import keyword
+import os
 import re
 import sys
 import warnings
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from optdsl import building, bundled
 from optdsl.runtime import cache, gather, toolchain
@@ -102,32 +104,16 @@ def _from(shown: str, optimizer: type[Optimizer]) -> type[Optimizer]:
 def _compiled(source: SourceFile, name: str, target: str, exact: bool) -> type[Optimizer]:
     stem = module_stem(name)
     key = building.key(source, stem, target, exact)
-    entry = cache.lookup(key)
-    if entry is not None:
-        return _class_in(_import(entry / f"{stem}.py", key))
-    files = building.texts(source, stem, target, exact)
-    try:
-        with cache.building() as folder:
-            building.write(folder, files, target, stem)
-            entry = cache.publish(folder, key)
-            if target == "c":
-                gather.function()  # built now rather than in the middle of a step
-            return _class_in(_import(entry / f"{stem}.py", key))
-    except cache.CacheUnusable:
-        return _outside_the_cache(files, target, stem, key)
+    fresh = []
 
+    def load(entry: cache.Entry) -> type[Optimizer]:
+        fresh.append(entry.fresh)
+        return _class_in(_import(entry, stem, key))
 
-def _outside_the_cache(files: dict[str, str], target: str, stem: str, key: str) -> type[Optimizer]:
-    """Build in a private temporary folder that is removed once its code is in memory."""
-    import shutil  # which a rule in the cache has no need of
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="optdsl-"))
-    try:
-        building.write(folder, files, target, stem)
-        return _class_in(_import(folder / f"{stem}.py", key))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    optimizer = building.obtain(source, stem, target, exact, load)
+    if target == "c" and any(fresh):
+        gather.function()  # built now rather than in the middle of a step
+    return optimizer
 
 
 def load_outside_the_cache(rule: str, target: str, folder: Path) -> type[Optimizer]:
@@ -135,19 +121,36 @@ def load_outside_the_cache(rule: str, target: str, folder: Path) -> type[Optimiz
     path = find(rule)
     stem = module_stem(path.stem)
     building.write(folder, building.texts(read(path), stem, target, False), target, stem)
-    return _class_in(_import(folder / f"{stem}.py", str(folder)))
+    module = (folder / f"{stem}.py").read_bytes()
+    return _class_in(_import(cache.Entry({f"{stem}.py": module}, str(folder), folder), stem, str(folder)))
 
 
-def _import(path: Path, key: str) -> ModuleType:
-    """Import a generated module from its file, under a name of its own."""
-    name = f"optdsl_rules.{path.stem}_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+class _Loader(SourceFileLoader):
+    """Loads a module from text that was read before. Nothing else is: no file, and no bytecode kept beside one."""
+
+    def __init__(self, name: str, path: str, text: bytes) -> None:
+        super().__init__(name, path)
+        self.text = text
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.text, self.path)
+
+    def get_data(self, path: str | bytes) -> bytes:
+        return self.text
+
+
+def _import(entry: cache.Entry, stem: str, key: str) -> ModuleType:
+    """Import the generated module of an entry, under a name of its own."""
+    name = f"optdsl_rules.{stem}_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} can't be imported")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    file = f"{stem}.py"
+    path = str(entry.path / file) if entry.path else os.path.join(entry.folder, f"{file} (not kept)")
+    loader = _Loader(name, path, entry.files[file])
+    module = module_from_spec(ModuleSpec(name, loader, origin=path))
+    module.__file__ = str(Path(entry.folder, file))  # where its library lies for sure, while it is loaded
+    loader.exec_module(module)
+    module.__file__ = path
     sys.modules[name] = module
     return module
 

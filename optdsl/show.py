@@ -277,8 +277,8 @@ def asm(source: SourceFile, rule: Rule, exact: bool) -> str:
         path.write_text(text, encoding="utf-8")
         flags = [flag for flag in toolchain.FLAGS if flag != "-shared"]
         done = subprocess.run(
-            [*compiler.command, *flags, "-S", "-fverbose-asm", "-fno-asynchronous-unwind-tables", "-o", "-", str(path)],
-            capture_output=True, text=True, check=False, timeout=toolchain.TIMEOUT, errors="replace",
+            [*compiler.started, *flags, "-S", "-fverbose-asm", "-fno-asynchronous-unwind-tables", "-o", "-", str(path)],
+            capture_output=True, text=True, check=False, timeout=toolchain.timeout(), errors="replace",
         )  # fmt: skip
     if done.returncode != 0:
         raise toolchain.ToolchainError(f"{compiler.name} can't write assembly (exit status {done.returncode})")

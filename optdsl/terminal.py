@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from optdsl.source import SourceFile
 
 
+def show_warning(message: Warning | str, *_: object) -> None:
+    """Write a warning of the package as one line."""
+    click.echo(f"optdsl: warning: {message}", err=True)
+
+
 PAGE_WIDTH = 100
 """Longest line of a page on a terminal, in characters."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,7 +73,8 @@ def _outcome(future: Future[Any]) -> tuple[bool, Any]:
 
 
 def _begin() -> None:
-    """Prepare a process: Ctrl-C is the parent's to handle, and its end is ours, too."""
+    """Prepare a process: Ctrl-C and warnings are the parent's to handle, and its end is ours, too."""
+    warnings.simplefilter("ignore")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(ValueError):
         signal.signal(signal.SIGTERM, _end)

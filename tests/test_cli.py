@@ -226,6 +226,16 @@ def test_cache_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "descent.py" in invoke("cache", "list").stdout
     assert invoke("cache", "clear").stdout.startswith("removed 1 entry")
     assert list((tmp_path / "cache").iterdir()) == []
+    other = tmp_path / "cache" / "0123"
+    other.mkdir()
+    (other / "manifest.txt").touch()
+    assert invoke("cache", "clear").stdout.startswith("removed 0 entries")
+    assert other.exists(), "it isn't named as an entry is"
+    monkeypatch.setenv("OPTDSL_CACHE_DIR", "here")
+    for verb in ("dir", "list", "clear"):
+        result = invoke("cache", verb)
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert result.stderr == "optdsl: the cache folder here is not an absolute path; set OPTDSL_CACHE_DIR to one\n"
 
 
 def test_an_internal_error_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

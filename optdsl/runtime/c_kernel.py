@@ -47,7 +47,7 @@ class CKernel:
         row_values: int = 0, rowwise: bool = False,
     ) -> CKernel:  # fmt: skip
         """Load the library a generated module stands beside."""
-        library = ctypes.CDLL(str(path))
+        library = ctypes.CDLL(str(path.absolute()))
         tables = (ctypes.c_int64, ctypes.c_void_p) * 2
         library.optdsl_step.argtypes = (*tables, ctypes.c_int64)
         library.optdsl_squares.argtypes = (*tables, ctypes.c_double, ctypes.c_int64, ctypes.c_void_p)

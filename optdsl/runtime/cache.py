@@ -1,8 +1,10 @@
 """Compiled rules on disk, by the content that made them.
 
-An entry is a folder named by a hash of everything that went into it. It is written under another name and moved into
-place in one rename, so that it is there whole or not at all, and its files are checked against their hashes before
-anything of it is loaded. The cache folder belongs to its user alone; one that others could write to is not used.
+An entry is a folder named by a hash of everything that went into it. It is written in `.work`, under a lock that the
+kernel lets go of when its holder ends, and moved into place in one rename, so that it is there whole or not at all. Its
+files are read once, checked against the hashes of the manifest, which also names the entry, and loaded from what was
+read; a library, which only the system can load, from the folder that is held open. The cache belongs to its user alone:
+a folder or file that others could have changed isn't used.
 """
 
 from __future__ import annotations
@@ -10,43 +12,32 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
-MANIFEST = "manifest.txt"
-"""The hash of each file of an entry, as `sha256sum` writes them and checks them with `-c`."""
+from optdsl.runtime import private
+from optdsl.runtime.entries import WORK, CacheUnusable, Entries, Entry, built
 
-
-class CacheUnusable(OSError):
-    """The cache folder can't be used; the message says why."""
+Result = TypeVar("Result")
 
 
 def folder() -> Path:
-    """Return the cache folder: `OPTDSL_CACHE_DIR`, else the user's cache directory."""
-    asked = os.environ.get("OPTDSL_CACHE_DIR", "").strip()
-    if asked:
-        return Path(asked)
-    import platformdirs
+    """Return the cache folder: `OPTDSL_CACHE_DIR`, else the user's cache directory.
 
-    return Path(platformdirs.user_cache_dir("optdsl", appauthor=False))
+    Raises CacheUnusable for one that depends on the current folder, in which strangers' files may lie.
+    """
+    path = os.environ.get("OPTDSL_CACHE_DIR", "").strip()
+    if not path:
+        import platformdirs
 
-
-def _private(path: Path) -> None:
-    """Make a folder that nobody else can write to, or refuse one that somebody could."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state = path.lstat()
-    except OSError as error:
-        raise CacheUnusable(f"the cache folder {path} can't be made: {error.strerror or error}") from error
-    if not stat.S_ISDIR(state.st_mode):
-        raise CacheUnusable(f"the cache folder {path} is not a folder, or a link to one")
-    if hasattr(os, "getuid") and state.st_uid != os.getuid():
-        raise CacheUnusable(f"the cache folder {path} belongs to another user")
-    if os.name == "posix" and state.st_mode & 0o022:
-        raise CacheUnusable(f"the cache folder {path} can be written to by others; run `chmod 700 {path}`")
+        path = platformdirs.user_cache_dir("optdsl", appauthor=False)
+    if not os.path.isabs(path):
+        raise CacheUnusable(f"the cache folder {path} is not an absolute path; set OPTDSL_CACHE_DIR to one")
+    return Path(path)
 
 
 @cache
@@ -71,103 +62,129 @@ def key(**parts: str) -> str:
     return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:40]
 
 
-def lookup(name: str) -> Path | None:
-    """Return the folder of an entry whose files are whole, or None. Never raises for a broken entry."""
-    return None if contents(name) is None else folder() / name
+@contextmanager
+def opened(make: bool = False) -> Iterator[Entries]:
+    """Open the cache, and make its folder where it may. Raises CacheUnusable."""
+    root = folder()
+    with ExitStack() as stack:
+        try:
+            if make:
+                root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            at = stack.enter_context(private.opened(str(root)))
+        except (NotADirectoryError, FileExistsError) as error:
+            raise CacheUnusable(f"the cache folder {root} is not a folder, or a link to one") from error
+        except private.NotPrivate as error:
+            raise CacheUnusable(f"the cache folder {root} {error}") from error
+        except OSError as error:
+            raise CacheUnusable(f"the cache folder {root} can't be opened: {error.strerror or error}") from error
+        yield Entries(root, at)
 
 
 def contents(name: str) -> dict[str, bytes] | None:
     """Return the files of an entry where all of them are whole, else None. Never raises for a broken entry."""
     try:
-        root = folder()
-        _private(root)
-        entry = root / name
-        if not entry.is_dir() or entry.is_symlink():
-            return None
-        manifest = _manifest(entry)
-        files = {file: (entry / file).read_bytes() for file in manifest}
-    except (OSError, ValueError):
+        with opened() as entries:
+            return entries.get(name)
+    except CacheUnusable:
         return None
-    whole = all(_hash(data) == manifest[file] for file, data in files.items())
-    return files if files and whole else None
 
 
-def _manifest(entry: Path) -> dict[str, str]:
-    """Return the hash of each file of an entry. Raises OSError, or ValueError where it isn't a list of hashes."""
-    lines = (entry / MANIFEST).read_text(encoding="utf-8").splitlines()
-    return {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
+def obtain(
+    name: str, texts: Callable[[], Mapping[str, str]], load: Callable[[Entry], Result],
+    build: Callable[[Path], Sequence[str]] | None = None, patience: float = 60.0,
+) -> Result:  # fmt: skip
+    """Return what is loaded from an entry, which is made where it isn't there, by one process of those that want it.
 
+    Args:
+        name: The name of the entry, from `key`.
+        texts: Makes the text of each of its files.
+        load: Makes the result. An entry that it can't load (OSError) is made again, once.
+        build: Makes more files in a folder that has the texts, and returns their names.
+        patience: Seconds to wait for another process that makes the same entry.
 
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-@contextmanager
-def building() -> Iterator[Path]:
-    """Give a private folder in the cache to build an entry in; it is gone afterwards unless `publish` moved it.
-
-    Raises CacheUnusable where the cache can't be written to.
+    Where the cache can't be used, a warning says why, once, and the files are made in memory, or in a temporary folder
+    where there is something to build. Raises CacheUnusable where that can't be had either, and what the functions
+    raise.
     """
-    import shutil  # which what is only read has no need of
-    import tempfile
-
-    root = folder()
-    _private(root)
+    once = cache(texts)
     try:
-        path = Path(tempfile.mkdtemp(prefix=".building-", dir=root))
-    except OSError as error:
-        raise CacheUnusable(f"the cache folder {root} can't be written to: {error.strerror or error}") from error
+        with opened(make=True) as entries:
+            entries.sweep()
+            found = entries.get(name)
+            if found is not None:
+                try:
+                    return load(entries.entry(name, found))
+                except OSError:  # thrown out meanwhile, or built for another C library than is here
+                    entries.discard(name)
+            return load(entries.make(name, once, build, patience))
+    except CacheUnusable as error:
+        warn(error)
+        return _outside(once(), load, build, error)
+
+
+def _outside(
+    texts: Mapping[str, str], load: Callable[[Entry], Result], build: Callable[[Path], Sequence[str]] | None,
+    cause: CacheUnusable,
+) -> Result:  # fmt: skip
+    """Return what is loaded from files that aren't kept."""
+    if build is None:
+        return load(Entry({file: text.encode() for file, text in texts.items()}, "", None))
+    from tempfile import TemporaryDirectory
+
+    with ExitStack() as stack:
+        try:
+            outside = stack.enter_context(TemporaryDirectory(prefix="optdsl-", ignore_cleanup_errors=True))
+            files = built(Path(outside), texts, build)
+        except OSError as error:
+            raise CacheUnusable(f"{cause}; nor can a temporary folder be used: {error.strerror or error}") from error
+        return load(Entry(files, outside, None))
+
+
+def expect_usable() -> None:
+    """Warn where the cache can't be used."""
     try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+        with opened(make=True):
+            pass
+    except CacheUnusable as error:
+        warn(error)
 
 
-def publish(built: Path, name: str) -> Path:
-    """Move a built folder into place as an entry and return it. Another process may have been first: theirs is kept."""
-    files = sorted(path for path in built.iterdir() if path.is_file())
-    lines = (f"{_hash(path.read_bytes())}  {path.name}\n" for path in files)
-    (built / MANIFEST).write_text("".join(lines), encoding="utf-8")
-    target = folder() / name
+def warn(error: OSError) -> None:
+    """Say why the cache isn't used, once for each cause."""
+    message = f"{error}; rules are compiled again in each process"
+    if message not in _said:
+        _said.add(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+
+_said: set[str] = set()
+
+
+def remembered(name: str, file: str, tell: Callable[[], str]) -> str:
+    """Return the text of an entry of one file, made where it isn't there. Without a cache it is made each time."""
+    texts = cache(lambda: {file: tell()})
     try:
-        built.rename(target)
-    except OSError:
-        whole = lookup(name)
-        if whole is not None:
-            return whole
-        import shutil
-
-        shutil.rmtree(target, ignore_errors=True)
-        built.rename(target)
-    return target
+        with opened(make=True) as entries:
+            return (entries.get(name) or entries.make(name, texts).files)[file].decode()
+    except CacheUnusable:
+        return texts()[file]
 
 
 def remember(name: str, file: str, text: str) -> None:
     """Make an entry of one file. What can't be remembered, because there is no cache, is worked out again."""
-    with suppress(OSError), building() as built:
-        (built / file).write_text(text, encoding="utf-8")
-        publish(built, name)
-
-
-def entries() -> list[tuple[Path, Mapping[str, str]]]:
-    """Return the entries of the cache, each with its manifest, in the order of their names."""
-    found: list[tuple[Path, Mapping[str, str]]] = []
-    for path in sorted(folder().glob("*")):
-        if path.is_dir() and (path / MANIFEST).exists():
-            try:
-                found.append((path, _manifest(path)))
-            except (OSError, ValueError):
-                found.append((path, {}))
-    return found
+    with suppress(CacheUnusable), opened(make=True) as entries:
+        entries.make(name, lambda: {file: text})
 
 
 def clear() -> int:
-    """Remove everything this program put into the cache; return how many entries that were."""
-    import shutil
-
-    found = entries()
-    for path, _ in found:
-        shutil.rmtree(path)
-    for path in folder().glob(".building-*"):
-        shutil.rmtree(path, ignore_errors=True)
-    return len(found)
+    """Remove everything this program put into the cache; return how many entries that were. Raises CacheUnusable."""
+    if not folder().exists():
+        return 0
+    with opened() as entries:
+        names = entries.names()
+        for name in names:
+            entries.discard(name)
+        entries.sweep()
+        with suppress(OSError):
+            os.rmdir(f"{entries.at}/{WORK}")
+    return len(names)

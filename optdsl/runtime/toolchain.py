@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from optdsl.runtime import cache as disk
-
-if TYPE_CHECKING:
-    import subprocess
+from optdsl.runtime import elf, process
 
 Library = TypeVar("Library")
 
 FLAGS = (
-    "-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
-    "-fno-unswitch-loops", "-fno-thread-jumps", "-fPIC", "-shared", "-pthread",
+    "-std=c11", "-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-march=native", "-fno-math-errno",
+    "-fno-trapping-math", "-ffp-contract=off", "-fno-unswitch-loops", "-fno-thread-jumps", "-fPIC", "-shared",
+    "-pthread", "-nostartfiles",
 )  # fmt: skip
 """Strict floating point: never `-ffast-math` or anything that implies it, which would flush subnormals to zero in the
-whole process. `CFLAGS` of the environment is not read for the same reason. Loops are not unswitched: a scalar condition
-is decided before the loop and costs a blend in it, which memory hides, while a copy of the loop for every combination
-of conditions takes a second to compile. Nor are jumps threaded: gcc would tell every way through nested conditions
-apart before it turns them into blends, and make half as many instructions again of those in Rprop."""
+whole process. It is taken back where `CC` asks for it, `CFLAGS` of the environment is not read, and the start-up code
+that does the flushing, which a script may ask for after these, is left out with all other.
 
-TIMEOUT = 120.0
-"""Seconds a compiler may take."""
+Loops are not unswitched: a scalar condition is decided before the loop and costs a blend in it, which memory hides,
+while a copy of the loop for every combination of conditions takes a second to compile. Nor are jumps threaded: gcc would
+tell every way through nested conditions apart before it turns them into blends, and make half as many instructions again
+of those in Rprop."""
+
+STRICT = Path(__file__).with_name("strict.h")
+"""What a compiler reads before a C file, and fails at where it has been told to be loose nevertheless."""
+
+_IGNORED = (
+    "CFLAGS", "CPPFLAGS", "LDFLAGS", "CCC_OVERRIDE_OPTIONS", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES",
+    "GCC_COMPARE_DEBUG",
+)  # fmt: skip
+"""Variables that would change what a compiler does, or have it write files elsewhere."""
 
 
 class ToolchainError(RuntimeError):
@@ -44,6 +52,13 @@ class Compiler:
     command: tuple[str, ...]
     version: str
     origin: str
+    file: str
+    """The program that the command was found to be."""
+
+    @property
+    def started(self) -> tuple[str, ...]:
+        """The command with the program it was found to be, whatever the current folder is."""
+        return (self.file, *self.command[1:])
 
     @property
     def name(self) -> str:
@@ -60,7 +75,11 @@ def _commands() -> Iterator[tuple[str, tuple[str, ...]]]:
         if value:
             import shlex
 
-            yield variable, tuple(shlex.split(value))
+            try:
+                words = tuple(shlex.split(value))
+            except ValueError as error:
+                raise ToolchainError(f"{variable} is {value!r}: {error}") from None
+            yield variable, words
             if variable == "OPTDSL_CC":
                 return
     for name in ("cc", "gcc", "clang"):
@@ -78,40 +97,41 @@ def _probe(command: tuple[str, ...], origin: str, path: str) -> Compiler | str:
     if file is None:
         return f"{command[0]} ({origin}): not found"
     entry = _entry(command, file)
-    version = _remembered(entry)
-    if version is None:
-        try:
-            version = _ask(command)
-        except ToolchainError as error:
-            return f"{command[0]} ({origin}): {error}"
-        if entry is not None:
-            disk.remember(entry, _ANSWER, version)
-    return Compiler(command, version, origin)
+    try:
+        version = (
+            _ask((file, *command[1:]))
+            if entry is None
+            else disk.remembered(entry, _ANSWER, lambda: _ask((file, *command[1:])))
+        )
+    except ToolchainError as error:
+        return f"{command[0]} ({origin}): {error}"
+    return Compiler(command, version, origin, file)
 
 
 def _ask(command: tuple[str, ...]) -> str:
     """Return what a compiler calls itself. Raises ToolchainError where it doesn't answer."""
-    import subprocess
-
+    seconds = min(timeout(), 20.0)
     try:
-        done = subprocess.run(
-            [*command, "--version"], capture_output=True, timeout=20, check=False, text=True, errors="replace"
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolchainError(str(error)) from None
-    if done.returncode != 0:
-        raise ToolchainError(f"`--version` failed with exit status {done.returncode}")
-    first = done.stdout.strip().split("\n")[0] if done.stdout.strip() else "unknown version"
-    return first[:200]
+        status, said = process.run((*command, "--version"), seconds, os.sep, errors=False)
+    except process.TookTooLong:
+        raise ToolchainError(f"`--version` took longer than {seconds:g} seconds") from None
+    except OSError as error:
+        raise ToolchainError(f"can't be started: {error.strerror or error}") from None
+    if status != 0:
+        raise ToolchainError(f"`--version` {_ending(status)}")
+    return (said.decode(errors="replace").strip() or "unknown version").split("\n")[0][:200]
 
 
 def _which(command: str, path: str) -> str | None:
-    """Return the file of a command, as `shutil.which` does, which takes longer to import than to run."""
+    """Return the file of a command, as `shutil.which` does, which takes longer to import than to run.
+
+    The current folder, in which strangers' files may lie, is not searched, even where PATH has it.
+    """
     if os.name != "posix":
         import shutil
 
         return shutil.which(command, path=path)
-    folders = [""] if os.sep in command else path.split(os.pathsep)
+    folders = [os.getcwd()] if os.sep in command else filter(os.path.isabs, path.split(os.pathsep))
     files = (os.path.join(folder, command) for folder in folders)
     return next((file for file in files if os.path.isfile(file) and os.access(file, os.X_OK)), None)
 
@@ -143,12 +163,6 @@ def _entry(command: tuple[str, ...], file: str) -> str | None:
     return disk.key(kind="compiler", command="\0".join(command), file=file, real=real, stamp=stamp)
 
 
-def _remembered(entry: str | None) -> str | None:
-    """Return what a compiler called itself the last time it was asked."""
-    found = None if entry is None else disk.contents(entry)
-    return None if found is None else found[_ANSWER].decode()
-
-
 def find_compiler() -> Compiler:
     """Return the first compiler that answers: `OPTDSL_CC`, `CC`, `cc`, `gcc`, `clang`, then ziglang.
 
@@ -163,36 +177,60 @@ def find_compiler() -> Compiler:
     raise ToolchainError("no C compiler was found; tried " + "; ".join(tried))
 
 
-def build(source: Path, library: Path, includes: Sequence[Path] = ()) -> None:
-    """Build a shared library from a C file, with folders of headers.
+def timeout() -> float:
+    """Return how many seconds a compiler may take: `OPTDSL_CC_TIMEOUT`, else 120. Raises ToolchainError."""
+    asked = os.environ.get("OPTDSL_CC_TIMEOUT", "").strip() or "120"
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", asked, re.ASCII) is None or float(asked) == 0.0:
+        raise ToolchainError(f"OPTDSL_CC_TIMEOUT is {asked!r}; expected seconds, such as 60")
+    return float(asked)
 
-    Raises ToolchainError; leaves no half-written library.
+
+def build(source: Path, library: Path, includes: Sequence[Path] = (), functions: Sequence[str] = ()) -> None:
+    """Build a shared library from a C file in the same folder, with folders of headers, and see that it can be loaded.
+
+    Raises ToolchainError, also where the library lacks one of some functions; OSError where there is no room for it.
+    Leaves no half-written library.
     """
-    import subprocess
-
-    source, library = source.absolute(), library.absolute()
     compiler = find_compiler()
-    headers = [f"-I{folder}" for folder in includes]
-    command = [*compiler.command, *FLAGS, *headers, "-o", str(library), source.name, "-lm"]
-    environment = {key: value for key, value in os.environ.items() if key not in ("CFLAGS", "CPPFLAGS", "LDFLAGS")}
+    headers = [f"-include{STRICT}", *(f"-I{folder}" for folder in includes)]
+    command = [*compiler.started, *FLAGS, *headers, "-o", library.name, source.name, "-lm"]
+    # What the compiler writes for itself goes beside the library, and away with it should it be killed.
+    environment = {name: value for name, value in os.environ.items() if name not in _IGNORED}
+    environment |= {"TMPDIR": os.curdir, "LC_ALL": "C"}
+    seconds = timeout()
     try:
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment,
-            cwd=source.parent, process_group=0 if os.name == "posix" else -1,
-        ) as process:  # fmt: skip
-            try:
-                output, _ = process.communicate(timeout=TIMEOUT)
-            except BaseException:
-                _stop(process)
-                raise
-    except subprocess.TimeoutExpired:
+        status, said = process.run(command, seconds, str(source.parent), environment)
+    except process.TookTooLong:
         library.unlink(missing_ok=True)
-        raise ToolchainError(f"{compiler.name} took longer than {TIMEOUT:.0f} seconds") from None
+        raise ToolchainError(f"{compiler.name} took longer than {seconds:g} seconds (OPTDSL_CC_TIMEOUT)") from None
     except OSError as error:
-        raise ToolchainError(f"{compiler.name} can't be started: {error}") from None
-    if process.returncode != 0 or not library.exists():
+        raise ToolchainError(f"{compiler.name} can't be started: {error.strerror or error}") from None
+    try:
+        if status != 0:
+            _expect_room(said)
+            raise ToolchainError(f"{compiler.name} {_ending(status)}: {_cause(said)}")
+        _try(library, compiler, functions)
+    except BaseException:
         library.unlink(missing_ok=True)
-        raise ToolchainError(f"{compiler.name} failed with exit status {process.returncode}: {_cause(output)}")
+        raise
+
+
+def _try(library: Path, compiler: Compiler, functions: Sequence[str]) -> None:
+    """Load what a compiler made. Raises ToolchainError for what isn't a library that runs here."""
+    import ctypes
+
+    if not library.is_file():
+        raise ToolchainError(f"{compiler.name} ended without an error, but made no library")
+    fault = elf.fault(library)
+    if fault is not None:
+        raise ToolchainError(f"{compiler.name} made something that is not a library for this machine: {fault}")
+    try:
+        loaded = ctypes.CDLL(str(library.absolute()))
+    except OSError as error:
+        raise ToolchainError(f"the library that {compiler.name} made can't be loaded: {error}") from None
+    missing = [name for name in functions if not hasattr(loaded, name)]
+    if missing:
+        raise ToolchainError(f"{compiler.name} made a library without the function {missing[0]}")
 
 
 def library(
@@ -210,43 +248,40 @@ def library(
     Raises ToolchainError where it can't be built, OSError where it can't be loaded.
     """
     key = disk.key(text=text, flags=" ".join(FLAGS), processor=disk.processor(), **parts)
-    entry = disk.lookup(key)
-    if entry is not None:
-        return load(str(entry / f"lib{name}.so"))
 
-    def made(folder: Path) -> None:
-        (folder / f"{name}.c").write_text(text, encoding="utf-8")
+    def made(folder: Path) -> list[str]:
         build(folder / f"{name}.c", folder / f"lib{name}.so", includes)
+        return [f"lib{name}.so"]
+
+    def loaded(entry: disk.Entry) -> Library:
+        return load(os.path.join(entry.folder, f"lib{name}.so"))
 
     try:
-        with disk.building() as folder:
-            made(folder)
-            return load(str(disk.publish(folder, key) / f"lib{name}.so"))
-    except disk.CacheUnusable:
-        from tempfile import TemporaryDirectory
-
-        with TemporaryDirectory(prefix="optdsl-") as outside:
-            made(Path(outside))
-            return load(str(Path(outside) / f"lib{name}.so"))
+        return disk.obtain(key, lambda: {f"{name}.c": text}, loaded, made, timeout())
+    except disk.CacheUnusable as error:
+        raise ToolchainError(f"there is no place to build a library in: {error}") from error
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a compiler with all that it has started, leaving it a moment to remove its temporary files."""
+def _ending(status: int) -> str:
+    """Return how a program ended, from its exit status."""
+    if status >= 0:
+        return f"failed with exit status {status}"
     import signal
-    import subprocess
 
-    if os.name != "posix":
-        process.kill()
-        return
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(2)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
 
 
-def _cause(output: bytes) -> str:
+def _expect_room(said: bytes) -> None:
+    """Raise OSError where a compiler failed because it couldn't write its files."""
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
+        if os.strerror(number).encode() in said:
+            raise OSError(number, os.strerror(number))
+
+
+def _cause(said: bytes) -> str:
     """Return the line of a compiler's output that says what went wrong."""
-    lines = [line.strip() for line in output[:20_000].decode(errors="replace").split("\n") if line.strip()]
+    lines = [line.strip() for line in said[:20_000].decode(errors="replace").split("\n") if line.strip()]
     return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "it said nothing")[:300]

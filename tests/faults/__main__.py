@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import saves
+from . import cold, compiles, saves
 
-COMMANDS = {"saves": saves}
+COMMANDS = {"compiles": compiles, "saves": saves, "cold": cold}
 """By name, modules with `add_arguments` and `main`."""
 
 

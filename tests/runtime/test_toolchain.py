@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from optdsl.runtime import cache, toolchain
+from optdsl.runtime import cache, process, toolchain
 
 BINARY = b"\x7fELF, but for the name nothing of a compiler"
 
 
 class Asked:
-    """Stands for `subprocess.run` and counts how often a compiler is asked what it is."""
+    """Stands for `process.run` and counts how often a compiler is asked what it is."""
 
     def __init__(self, version: str = "mine 1.0", returncode: int = 0) -> None:
         self.version = version
         self.returncode = returncode
-        self.commands: list[list[str]] = []
+        self.commands: list[tuple[str, ...]] = []
 
-    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    def __call__(self, command: tuple[str, ...], *_: Any, **__: Any) -> tuple[int, bytes]:
         self.commands.append(command)
-        return subprocess.CompletedProcess(command, self.returncode, f"{self.version}\nmore", "")
+        return self.returncode, f"{self.version}\nmore".encode()
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
     answering = Asked()
-    monkeypatch.setattr(subprocess, "run", answering)
+    monkeypatch.setattr(process, "run", answering)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("OPTDSL_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -58,7 +57,7 @@ def version() -> str:
 def test_what_a_compiler_calls_itself_is_asked_once(asked: Asked, tmp_path: Path) -> None:
     compiler(tmp_path / "bin" / "gcc")
     assert [version(), version()] == ["mine 1.0", "mine 1.0"]
-    assert asked.commands == [["gcc", "--version"]]
+    assert asked.commands == [(str(tmp_path / "bin" / "gcc"), "--version")]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a program is found by its permissions on POSIX alone")
@@ -132,9 +131,9 @@ def test_a_compiler_that_takes_too_long_is_ended_with_what_it_started(
 ) -> None:
     script = "#!/bin/sh\n[ $1 = --version ] && echo slow 1.0 && exit\nsleep 60 & echo $! > started\nwait\n"
     monkeypatch.setenv("OPTDSL_CC", str(compiler(tmp_path / "slow", script.encode())))
-    monkeypatch.setattr(toolchain, "TIMEOUT", 0.5)
+    monkeypatch.setenv("OPTDSL_CC_TIMEOUT", "0.5")
     (tmp_path / "rule.c").touch()
-    with pytest.raises(toolchain.ToolchainError, match="took longer than"):
+    with pytest.raises(toolchain.ToolchainError, match=r"took longer than 0\.5 seconds \(OPTDSL_CC_TIMEOUT\)"):
         toolchain.build(tmp_path / "rule.c", tmp_path / "librule.so")
     started = int((tmp_path / "started").read_text(encoding="utf-8"))
     state = Path(f"/proc/{started}/stat")
