@@ -6,7 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,11 @@ def everything(optimizer: Optimizer, *arrays: Array) -> tuple[Any, ...]:
 
 
 def python(
-    code: str, environment: Mapping[str, str | None] | None = None, timeout: float = 100.0, **options: Any
+    code: str, environment: Mapping[str, str | None] | None = None, arguments: Sequence[str] = (), cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run Python code in a process of its own, with variables of the environment set, or removed where None."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
     return subprocess.run(
-        [sys.executable, "-c", code], env={name: value for name, value in variables.items() if value is not None},
-        capture_output=True, text=True, check=False, timeout=timeout, **options,
+        [sys.executable, "-c", code, *arguments], cwd=cwd, env={name: value for name, value in variables.items() if value is not None},
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip

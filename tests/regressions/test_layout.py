@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import optdsl
 from optdsl import bundled, pipeline
+from optdsl.runtime import toolchain
 from optdsl.source import SourceFile
 
 from .elsewhere import elsewhere
@@ -168,17 +172,30 @@ def test_every_element_of_every_axis_is_stepped(target: str) -> None:
 
 
 @elsewhere("deepspeedai/DeepSpeed#7640", "NVIDIA/TransformerEngine#3136", "PaddlePaddle/Paddle#62461")
-def test_generated_code_counts_elements_in_64_bits() -> None:
-    """Nothing in generated C that counts or addresses elements has fewer than 64 bits.
+def test_generated_code_counts_elements_in_64_bits(both_targets: None, tmp_path: Path) -> None:
+    """In generated C no count of elements becomes narrower than 64 bits, and no narrower index runs up to one.
 
     Sizes went through 32-bit integers; tensors of 2^31 elements and more weren't updated, and no error said so.
     """
-    path = bundled.path("adam")
+    path = bundled.path("lamb")
     assert path is not None
-    code = pipeline.emit(pipeline.rule_of(SourceFile("adam.opt", path.read_text(encoding="utf-8"))), "c", "adam")["adam.c"]
-    narrow = re.compile(r"\b(?:u?int(?:8|16|32)_t|int|long|short|unsigned|size_t)\s+\*?(?:n|size|length|count|from|to|at|elements|begin|end|i|start|stop)\b")
-    assert "int64_t" in code
-    assert [line.strip() for line in code.splitlines() if narrow.search(line)] == []
+    rule = pipeline.rule_of(SourceFile("lamb.opt", path.read_text(encoding="utf-8")))
+    code = pipeline.emit(rule, "c", "lamb")["lamb.c"]
+    assert narrowed(code, tmp_path) == []
+    assert "for (int64_t i" in code
+    assert narrowed(code.replace("for (int64_t i", "for (int i"), tmp_path) != []
+    assert narrowed(f"{code}\nint cut(int64_t n) {{ int m = n; return m; }}\n", tmp_path) != []
+
+
+def narrowed(code: str, folder: Path) -> list[str]:
+    """Return where a compiler sees an integer cut to 32 bits, and 32-bit indices that are compared with a variable."""
+    (folder / "narrow.c").write_text(code, encoding="utf-8")
+    command = [*toolchain.find_compiler().command, "-std=c11", "-fsyntax-only", "-Wconversion", "narrow.c"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    assert done.returncode == 0, done.stderr
+    cut = re.compile(r"conversion from '(?:int64_t|long int|long long int|size_t)[^']*'.* to '(?:int|unsigned int|u?int32_t)")
+    loop = re.compile(r"for \((?:unsigned |u?int32_t |int )\s*(\w+)[^;]*;[^;]*\b\1\b\s*<=?\s*[a-z]\w*")
+    return [line for line in done.stderr.splitlines() if cut.search(line)] + [m[0] for m in loop.finditer(code)]
 
 
 @elsewhere("pytorch/pytorch#40967", "tinygrad/tinygrad#1047")
