@@ -21,7 +21,7 @@ from .building import SANITIZERS, build
 from .cases import Case, bundled_cases, random_cases
 from .running import Finding, in_parallel
 
-AT_ONCE = 60
+AT_ONCE = 30
 """Rules that are built before they are stepped, so that their libraries don't fill the disk."""
 
 
@@ -67,12 +67,11 @@ def _run(kind: str, arguments: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="optdsl-sanitize-") as name:
             folder = Path(name)
             stems = _built(folder, some, kind, arguments.jobs)
-            for finding in in_parallel(arguments.jobs, folder, kind, stems, lambda _: None):
+            for finding in in_parallel(arguments.jobs, folder, kind, stems):
                 found += 1
                 _show(finding, some)
         stepped += len(some)
-        if sys.stderr.isatty():
-            print(f"{SANITIZERS[kind].name}: {stepped} rules, {found} findings", end="\r", file=sys.stderr)
+        print(f"{SANITIZERS[kind].name}: {stepped} rules, {found} with findings so far", file=sys.stderr, flush=True)
     seconds = time.perf_counter() - start
     print(f"{SANITIZERS[kind].name}: {stepped} rules stepped in {seconds:.0f} s, {found} with findings", flush=True)
     return found

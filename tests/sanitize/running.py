@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ AT_ONCE = 30
 """Rules that a process steps before the next is started."""
 
 LIMIT = 600.0
-"""Seconds that a process may take for each of its rules, however busy the machine: one that waits for itself is ended."""
+"""Seconds that a process may take for each of its rules, however busy the machine: one that waits for ever is ended."""
 
 _HEADLINE = re.compile(r"runtime error:|ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|Error: |Error$|timed out")
 
@@ -33,17 +33,14 @@ class Finding(NamedTuple):
         return next((line for line in lines if _HEADLINE.search(line)), lines[-1] if lines else "it said nothing")
 
 
-def findings(
-    folder: Path, how: str, stems: Sequence[str], told: Callable[[str], None] = lambda _: None
-) -> list[Finding]:
+def findings(folder: Path, how: str, stems: Sequence[str]) -> list[Finding]:
     """Step the rules built in a folder under a sanitizer; return what went wrong, at most one finding a rule.
 
-    A process ends with its first finding; another goes on with the rules after it. `told` is given each rule's name as it
-    is begun.
+    A process ends with its first finding; another goes on with the rules after it.
     """
     found, left = [], list(stems)
     while left:
-        begun, report = _process(folder, how, left[:AT_ONCE], told)
+        begun, report = _process(folder, how, left[:AT_ONCE])
         if report is None:
             del left[:AT_ONCE]
             continue
@@ -53,7 +50,7 @@ def findings(
     return found
 
 
-def _process(folder: Path, how: str, stems: Sequence[str], told: Callable[[str], None]) -> tuple[list[str], str | None]:
+def _process(folder: Path, how: str, stems: Sequence[str]) -> tuple[list[str], str | None]:
     """Return the rules that a process began to step, and what it said if it didn't get to the end."""
     sanitizer = SANITIZERS[how]
     command = sanitizer.command(["-m", "tests.sanitize.stepping", how, str(folder), *stems])
@@ -66,17 +63,13 @@ def _process(folder: Path, how: str, stems: Sequence[str], told: Callable[[str],
     except subprocess.TimeoutExpired as error:
         output, report, status = (error.stdout or b"").decode(errors="replace"), f"timed out: {error}", 1
     begun = re.findall(r"^stepping (\w+)$", output, re.MULTILINE)
-    for stem in begun:
-        told(stem)
     return begun, None if status == 0 and output.endswith("done\n") else report or f"exit status {status}"
 
 
-def in_parallel(
-    jobs: int, folder: Path, how: str, stems: Sequence[str], told: Callable[[str], None]
-) -> Iterator[Finding]:
+def in_parallel(jobs: int, folder: Path, how: str, stems: Sequence[str]) -> Iterator[Finding]:
     """Yield the findings of several processes at once."""
     parts = [stems[first::jobs] for first in range(jobs)]
     with ThreadPoolExecutor(jobs) as pool:
-        results: Iterable[list[Finding]] = pool.map(lambda part: findings(folder, how, part, told), parts)
+        results: Iterable[list[Finding]] = pool.map(lambda part: findings(folder, how, part), parts)
         for found in results:
             yield from found

@@ -1,7 +1,8 @@
-"""What is done with the rules in a folder, in a process of its own: `python -m tests.sanitize.stepping HOW FOLDER STEM…`.
+"""What is done with the rules in a folder, in a process of its own.
 
-Prints the name of each rule before it is stepped, so that whoever started the process knows where it ended. Needs nothing
-of the compiler: the modules are there, built with a sanitizer.
+That is `python -m tests.sanitize.stepping HOW FOLDER STEM…`. It prints the name of each rule before it is stepped, so
+that whoever started the process knows where it ended. It needs nothing of the compiler: the modules are there already,
+their libraries built with a sanitizer.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ LARGE = tuple(
 SPLIT = tuple(
     itertools.product(((270_001,), (2, 70_001), (2000, 33), *((n,) for n in range(20)), ()), ("float32", "float64"))
 )
-"""Enough blocks and elements of each type for eight threads, with rows longer than a block, and small tensors beside."""
+"""Enough elements of each type for eight threads, with rows longer than a block, and small tensors beside."""
 
 SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-40, 3.4e38, -3.4e38)
 
