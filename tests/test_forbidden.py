@@ -42,8 +42,8 @@ class _Finder(ast.NodeVisitor):
     def _names_of(self, node: ast.AST) -> None:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                self.known[alias.asname or alias.name.partition(".")[0]] = alias.name if alias.asname else (
-                    alias.name.partition(".")[0]
+                self.known[alias.asname or alias.name.partition(".")[0]] = (
+                    alias.name if alias.asname else (alias.name.partition(".")[0])
                 )
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
@@ -65,8 +65,9 @@ class _Finder(ast.NodeVisitor):
                 meant = f"{self._meaning(value)}.{attr}"
             case ast.Subscript(value=value, slice=ast.Constant(value=str(attr))):
                 meant = f"{self._meaning(value)}.{attr}"
-            case ast.Call(func=function, args=[ast.Constant(value=str(module)), *_]) if (
-                self._meaning(function) in ("importlib.import_module", "builtins.__import__")
+            case ast.Call(func=function, args=[ast.Constant(value=str(module)), *_]) if self._meaning(function) in (
+                "importlib.import_module",
+                "builtins.__import__",
             ):
                 meant = module
             case ast.Call(func=function, args=[]) if self._meaning(function) in ("builtins.globals", "builtins.vars"):

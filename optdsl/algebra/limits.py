@@ -2,8 +2,8 @@
 
 SymPy has operations that never end on a dozen nodes, and others that fill the memory in one call of C code. Size is
 checked before SymPy sees an expression (`check_size`, `LARGEST_NUMBER`, …), because no clock interrupts a single long
-operation on whole numbers; everything else is stopped by the clock, or by the memory it takes (`limited`). What many
-questions may take together is an `allowance`.
+operation on whole numbers; everything else is stopped by the clock, or by the memory it takes (`limited`). Whoever asks
+many questions bounds what they take together: the checks of a rule, its claims, the search for cheaper forms.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -69,45 +66,10 @@ class _Expired(BaseException):
     """The time is up, or the memory. Not an `Exception`, so that no handler in SymPy takes it for a failed attempt."""
 
 
-@dataclass
-class _Allowance:
-    left: float
-
-
-_allowance: ContextVar[_Allowance | None] = ContextVar("allowance", default=None)
-
-
-@contextmanager
-def allowance(seconds: float) -> Iterator[None]:
-    """Bound what all questions that are asked in a block take together; beyond, they have no answer."""
-    token = _allowance.set(_Allowance(seconds))
-    try:
-        yield
-    finally:
-        _allowance.reset(token)
-
-
 def limited(function: Callable[[], Answer], seconds: float = SECONDS) -> Answer:
-    """Return `function()`, or raise `TimedOut` after `seconds` of work or where the allowance is used up.
+    """Return `function()`, or raise `TimedOut` after `seconds` of work.
 
     Raises `TooLarge` where it recursed too deeply, or where the process grew by more than `MOST_MEMORY`.
-    """
-    allowed = _allowance.get()
-    if allowed is None:
-        return _bounded(function, seconds)
-    if allowed.left <= 0:
-        raise TimedOut("the questions before this one took all the time there is for a rule")
-    token = _allowance.set(None)  # a question within this one takes of its time
-    started = clock()
-    try:
-        return _bounded(function, min(seconds, allowed.left))
-    finally:
-        allowed.left -= clock() - started
-        _allowance.reset(token)
-
-
-def _bounded(function: Callable[[], Answer], seconds: float) -> Answer:
-    """Return `function()`, within bounds on time, depth and memory.
 
     A trace function looks at the clock on every line of SymPy's: it stops any Python code in any thread on any
     platform, and it raises in the thread itself at a known place (an exception sent from another thread or by a signal
@@ -150,12 +112,15 @@ class _Watch:
         self.worked, self.waited = clock() + seconds, time.monotonic() + PATIENCE * seconds
         self.memory = _peak() + MOST_MEMORY
         self.filled: float | None = None
+        self.over = False
         self.look = clock()
-        self.own = getattr(function, "__module__", None)
+        self.own = getattr(getattr(function, "func", function), "__module__", None)
         self.collecting = {getattr(callback, "__code__", None) for callback in gc.callbacks}
 
     def lateness(self) -> float:
-        """Return how many seconds ago a bound was passed; negative before."""
+        """Return how many seconds ago a bound was passed; negative before, and once the question is over."""
+        if self.over:
+            return -1.0
         now = clock()
         if now >= self.look:
             self.look = now + _AGAIN
@@ -197,7 +162,8 @@ def _by_signal(function: Callable[[], Answer], watch: _Watch) -> Answer:
     try:
         return function()
     finally:
-        # In this order: no signal after the first call, no tracing after the second, and neither runs traceable code.
+        # First, for a signal that has come already may be handled between any two of these lines, and begin tracing.
+        watch.over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         sys.settrace(previous)
         signal.signal(signal.SIGALRM, handler)

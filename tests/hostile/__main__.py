@@ -23,7 +23,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--start", type=int, default=0, help="inputs to leave out at the beginning")
     parser.add_argument("--family", choices=families(), help="this family only")
-    parser.add_argument("--number", type=int, help="this number of the family only; its files are kept in ./hostile-input")
+    parser.add_argument(
+        "--number", type=int, help="this number of the family only; its files are kept in ./hostile-input"
+    )
     parser.add_argument("--json", action="store_true", help="write every run as JSON, one a line")
     arguments = parser.parse_args()
     if arguments.number is not None:

@@ -40,10 +40,15 @@ def grown(chance: random.Random, number: int) -> Input:
     body = ("base*base + base", "base + g*base", "base*0.5 + sqrt(base^2 + 1)", "if base > x then base else x - base",
             "base - lr*(base - x)")[number // 5 % 5]  # fmt: skip
     own = {f"r{i}.opt": f"rule R{i}(x, g) from R{i + 1}\nupdate\n  x' = {body}\n" for i in range(count)}
-    large = " |> ".join(chance.choices(("adam", "ema", "trust_ratio", "lookahead", "trace", "clip_rms", "centralize"), k=count))
+    large = " |> ".join(
+        chance.choices(("adam", "ema", "trust_ratio", "lookahead", "trace", "clip_rms", "centralize"), k=count)
+    )
     if number % 10 >= 5:
         return Input(f"rule R(x, g) = {large}\nclaim\n  descends\n  equals Adam\n")
-    return Input(f"rule R(x, g) from R0\nupdate\n  x' = {body}\nclaim\n  still when lr = 0\n", beside=own | {f"r{count}.opt": _PLAIN})
+    return Input(
+        f"rule R(x, g) from R0\nupdate\n  x' = {body}\nclaim\n  still when lr = 0\n",
+        beside=own | {f"r{count}.opt": _PLAIN},
+    )
 
 
 def paths(chance: random.Random, number: int) -> Input:
@@ -80,4 +85,9 @@ def intervals(chance: random.Random, number: int) -> Input:
     )
 
 
-FAMILIES: tuple[tuple[str, Family], ...] = (("bases", bases), ("grown", grown), ("paths", paths), ("intervals", intervals))
+FAMILIES: tuple[tuple[str, Family], ...] = (
+    ("bases", bases),
+    ("grown", grown),
+    ("paths", paths),
+    ("intervals", intervals),
+)

@@ -43,7 +43,9 @@ def our_words() -> tuple[str, ...]:
         if path is not None:
             for target in ("numpy", "c"):
                 for text in pipeline.compile_source(read(path), target, "word", exact=True).values():
-                    found |= set(re.findall(r"[A-Za-z_]\w*", re.sub(r'"[^"\n]*"|/\*.*?\*/|#.*', "", text, flags=re.DOTALL)))
+                    found |= set(
+                        re.findall(r"[A-Za-z_]\w*", re.sub(r'"[^"\n]*"|/\*.*?\*/|#.*', "", text, flags=re.DOTALL))
+                    )
     return tuple(sorted(found))
 
 
