@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument(
         "--number", type=int, help="this number of the family only; its files are kept in ./hostile-input"
     )
+    parser.add_argument("--quick", action="store_true", help="two verbs for each input instead of five")
     parser.add_argument("--json", action="store_true", help="write every run as JSON, one a line")
     arguments = parser.parse_args()
     if arguments.number is not None:
@@ -37,13 +38,15 @@ def main() -> int:
         if arguments.family in (None, family) and arguments.number in (None, number)
     ]
     counts: Counter[str] = Counter()
+    statuses: Counter[int] = Counter()
     wrong, slowest, largest = 0, (0.0, ""), (0, "")
     with TemporaryDirectory(prefix="optdsl-hostile-") as aside:
         for family, number, given in chosen:
             counts[family] += 1
-            for one in runs(given, number, Path(aside)):
+            for one in runs(given, number, Path(aside), arguments.quick):
                 where = f"{family} {number}: {' '.join(one.verb)}"
                 slowest, largest = max(slowest, (one.seconds, where)), max(largest, (one.peak, where))
+                statuses[one.status] += 1
                 wrong += bool(one.wrong)
                 if arguments.json:
                     print(json.dumps({
@@ -52,7 +55,9 @@ def main() -> int:
                     }), flush=True)  # fmt: skip
                 if one.wrong:
                     print(f"{where}: {one.wrong}\n{one.output[-600:]}", file=sys.stderr, flush=True)
+    ends = ", ".join(f"{count} with {status}" for status, count in sorted(statuses.items()))
     print(f"{sum(counts.values())} inputs of {len(counts)} families: {wrong} runs went wrong", file=sys.stderr)
+    print(f"{sum(statuses.values())} runs ended: {ends}", file=sys.stderr)
     print(f"at most {slowest[0]:.2f} s ({slowest[1]}) and {largest[0] >> 20} MiB ({largest[1]})", file=sys.stderr)
     return int(wrong > 0)
 
