@@ -11,12 +11,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from optdsl import explain, pipeline
+from optdsl import bases, checks, claims, explain, pipeline, presence
+from optdsl import source as sources
+from optdsl.algebra import limits as algebra
+from optdsl.algebra import propose
 from optdsl.functions import FUNCTIONS
 from optdsl.ir.nodes import Equation
 from optdsl.ir.show import show, show_kernel, show_symbol
+from optdsl.passes import improve
+from optdsl.resolve import declarations, expressions
 from optdsl.show import tree
 from optdsl.source import SourceFile, read
+from optdsl.syntax import builder, parser
 
 ROOT = Path(__file__).resolve().parent.parent
 RULE = "rules/flux/adamax.opt"
@@ -111,7 +117,48 @@ def functions(text: str) -> str:
         rows.append(f"| `{name}({', '.join(function.arguments)})` | {doc} |")
     head, rest = text.split("| function | value |\n| --- | --- |\n")
     last = rest[rest.index("| `size(x)`") :]
-    return "\n".join([f"{head}| function | value |", "| --- | --- |", *rows, last])
+    return filled("\n".join([f"{head}| function | value |", "| --- | --- |", *rows, last]), limits())
+
+
+def limits() -> dict[str, str]:
+    """Return the tables of docs/language.md that say how much of everything there may be."""
+    sizes = {
+        "characters in a file": parser.LARGEST_SOURCE,
+        "entries in a file": parser.MOST_LINES,
+        "characters in a number": builder.LONGEST_NUMBER,
+        "size of a number": f"1e-{builder.LARGEST_EXPONENT} to about 1.8e308",
+        "digits of a raised power, `x¹²`": 3,
+        "operations nested in an expression": builder.DEEPEST,
+        "operations one after the other, through intermediates and functions": expressions.LONGEST_CHAIN,
+        "operations in a rule, once functions and powers are expanded": expressions.MOST_NODES,
+        "different conditions of states": declarations.MOST_CONDITIONS,
+        "cases to tell where a state exists": presence.MOST_CASES,
+        "steps of a claim": builder.MOST_STEPS,
+        "rules made one from another": bases.LONGEST_CHAIN,
+        "files that a rule is made of": bases.MOST_FILES,
+        "bytes of a file that are read": sources.MOST_BYTES,
+        "seconds for which a pipe may be silent": f"{sources.PATIENCE:g}",
+    }
+    bounds = {
+        "processor time for one question": f"{algebra.SECONDS:g} s",
+        "memory that one question may add": f"{algebra.MOST_MEMORY >> 20} MiB",
+        "nodes of a question, and how deep they nest": f"{algebra.MOST_NODES:,} and {algebra.DEEPEST}",
+        "bits of a fraction's numerator or denominator": algebra.LARGEST_NUMBER,
+        "whole exponents": algebra.LARGEST_EXPONENT,
+        "processor time for the checks of a rule": f"{checks.SECONDS:g} s",
+        "processor time for a claim, and for all claims of a file (`optdsl check --seconds`)":
+            f"{claims.SECONDS:g} s and {claims.TOGETHER:g} s",
+        "processor time for what computer algebra proposes for a rule": f"{propose.TOGETHER:g} s",
+        "the search for cheaper forms of a rule, in operations weighed": improve.WORK,
+    }  # fmt: skip
+    return {"limits": _table("limit", sizes), "bounds": _table("bound", bounds)}
+
+
+def _table(title: str, rows: dict[str, int | str]) -> str:
+    lines = (
+        f"| {what} | {value:,} |" if isinstance(value, int) else f"| {what} | {value} |" for what, value in rows.items()
+    )
+    return "\n".join([f"| {title} | |", "| --- | --- |", *lines])
 
 
 def main() -> int:

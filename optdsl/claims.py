@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from optdsl.algebra.equivalence import compare, descends, invariant, still
+from optdsl.algebra.limits import clock
 from optdsl.algebra.verdicts import Answer, Counterexample, Free, Verdict
 from optdsl.diagnostics import Note, Problem, Severity, closest
 from optdsl.ir import claims as ir
@@ -17,7 +18,13 @@ from optdsl.settings import shown
 from optdsl.source import SourceFile
 
 SECONDS = 10.0
-"""Time for a claim; the bundled ones take less than one, but a busy machine must not leave them unproved."""
+"""Time for a claim; most take less than one, but a busy machine must not leave them unproved."""
+TOGETHER = 30.0
+"""Time for all claims of a file."""
+SHORTEST = 0.05
+"""Time below which a claim isn't begun."""
+
+_LATE = "not looked into: the claims before it took the time there is for a file"
 
 Found = tuple[SourceFile, Rule]
 """A rule that a claim names, with its text and the texts it is made from."""
@@ -83,15 +90,20 @@ class UnprovedClaim(Problem):
 
 
 def check(
-    source: SourceFile, rule: Rule, find: Callable[[ir.Equals], Found | Problem]
+    source: SourceFile, rule: Rule, find: Callable[[ir.Equals], Found | Problem], seconds: float = TOGETHER
 ) -> tuple[SourceFile, list[Problem]]:
-    """Return what is wrong with the claims of a rule.
+    """Return what is wrong with the claims of a rule, which have `seconds` of processor time together.
 
     `find` gives the rule that an `equals` names. The source that comes back has the texts of those that findings point
     into, after its own.
     """
     problems: list[Problem] = []
+    until = clock() + seconds
     for claim in rule.claims:
+        left = min(SECONDS, until - clock())
+        if left < SHORTEST:
+            problems += _judged(claim, Verdict(Answer.UNKNOWN, _LATE), rule)
+            continue
         if isinstance(claim, ir.Equals):
             found = find(claim)
             wrong = found if isinstance(found, Problem) else _misgiven(claim, found[1])
@@ -99,28 +111,28 @@ def check(
                 problems += [wrong] if wrong is not None else []
                 continue
             given = {hyper.name: hyper.value for hyper in claim.given}
-            verdict = compare(rule, found[1], dict(claim.when), given, claim.steps, SECONDS)
+            verdict = compare(rule, found[1], dict(claim.when), given, claim.steps, left)
             if verdict.answer is Answer.REFUTED:
                 start = len(source.text) + 1
                 source = source.followed_by(found[0])
                 problems.append(_false(claim, verdict, rule, found[1], start))
                 continue
         else:
-            verdict = _verdict(rule, claim)
+            verdict = _verdict(rule, claim, left)
         problems += _judged(claim, verdict, rule)
     return source, problems
 
 
-def _verdict(rule: Rule, claim: ir.Invariant | ir.Descends | ir.Still) -> Verdict:
+def _verdict(rule: Rule, claim: ir.Invariant | ir.Descends | ir.Still, seconds: float) -> Verdict:
     hypers = dict(claim.when)
     match claim:
         case ir.Invariant():
             free = [Free(symbol, interval) for symbol, interval in claim.free]
-            return invariant(rule, dict(claim.changes), free, hypers, claim.steps, SECONDS)
+            return invariant(rule, dict(claim.changes), free, hypers, claim.steps, seconds)
         case ir.Descends():
-            return descends(rule, hypers, SECONDS)
+            return descends(rule, hypers, seconds)
         case ir.Still():
-            return still(rule, hypers, seconds=SECONDS)
+            return still(rule, hypers, seconds=seconds)
 
 
 def _misgiven(claim: ir.Equals, other: Rule) -> Problem | None:

@@ -184,16 +184,20 @@ exact_option = click.option("--exact", is_flag=True, help="Keep the author's for
 @strict_option
 @format_option
 @click.option("-w", "--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
+@click.option("--seconds", type=click.FloatRange(0), metavar="N",
+              help="Processor time for the proofs of claims in a file. [default: 30]")  # fmt: skip
 @jobs_option
-def check(files: tuple[str, ...], strict: bool, output_format: str, watch: bool, jobs: int | None) -> None:
+def check(
+    files: tuple[str, ...], strict: bool, output_format: str, watch: bool, seconds: float | None, jobs: int | None
+) -> None:
     """Look for mistakes in rules.
 
     FILE may be a folder, whose .opt files are checked. Findings go to standard error, as JSON and SARIF to standard
     output. Exits with 1 where there are errors. `optdsl explain SLUG` tells more about a finding.
     """
     if watch:
-        _watch(files, output_format)
-    results, readable = _check(files, output_format, jobs)
+        _watch(files, output_format, seconds)
+    results, readable = _check(files, output_format, jobs, seconds)
     if not readable:
         raise click.exceptions.Exit(USAGE)
     raise click.exceptions.Exit(FINDINGS if terminal.failed(results, strict) else 0)
@@ -212,12 +216,16 @@ def _done(
         yield shown
 
 
-def _check(files: Sequence[str], output_format: str, jobs: int | None) -> tuple[list[Found], bool]:
+def _check(
+    files: Sequence[str], output_format: str, jobs: int | None, seconds: float | None
+) -> tuple[list[Found], bool]:
     """Check files and report on them; return what was found, and whether every file could be read."""
+    from functools import partial
+
     from optdsl.jobs import check
 
     sources, unreadable = _sources(files)
-    with _done(check, sources, "checking", jobs) as found:
+    with _done(partial(check, seconds=seconds), sources, "checking", jobs) as found:
         results = list(found)
     terminal.report(results, output_format)
     for failure in unreadable:
@@ -228,7 +236,7 @@ def _check(files: Sequence[str], output_format: str, jobs: int | None) -> tuple[
     return results, not unreadable
 
 
-def _watch(files: Sequence[str], output_format: str) -> NoReturn:
+def _watch(files: Sequence[str], output_format: str, seconds: float | None) -> NoReturn:
     """Check files again and again; return only by an exit. What can't be read may come back, but for the first time."""
     from optdsl import watch
 
@@ -242,7 +250,7 @@ def _watch(files: Sequence[str], output_format: str) -> NoReturn:
         while True:
             terminal.begin_run()
             before = watch.stamps(files, parts)
-            results, readable = _check(files, output_format, 1)
+            results, readable = _check(files, output_format, 1, seconds)
             if first and not readable:
                 raise click.exceptions.Exit(USAGE)
             parts = [name for result in results for _, name in result.source.later]

@@ -35,11 +35,11 @@ class Job(NamedTuple):
     exact: bool
 
 
-def check(source: SourceFile) -> Found:
-    """Look for what is wrong in a file, and prove or refute its claims."""
+def check(source: SourceFile, seconds: float | None = None) -> Found:
+    """Look for what is wrong in a file, and prove or refute its claims in `seconds` of processor time."""
     from optdsl import pipeline
 
-    checked = pipeline.check(source)
+    checked = pipeline.check(source, seconds=seconds)
     return Found(checked.source, checked.problems)
 
 

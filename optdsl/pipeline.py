@@ -16,7 +16,7 @@ from optdsl.ir.kernel import Kernel, Program
 from optdsl.ir.nodes import Expr, Rule, Symbol
 from optdsl.passes.cost import cheaper, kernel_cost
 from optdsl.passes.domain import Domain, Knowledge
-from optdsl.passes.improve import Propose, improve
+from optdsl.passes.improve import Effort, Propose, improve
 from optdsl.passes.options import with_options
 from optdsl.passes.order import ordered
 from optdsl.passes.schedule import schedule
@@ -98,10 +98,11 @@ def analyse(source: SourceFile) -> Checked:
     return Checked(source, None if unread else rule, problems, tree)
 
 
-def check(source: SourceFile, *, prove: bool = True) -> Checked:
+def check(source: SourceFile, *, prove: bool = True, seconds: float | None = None) -> Checked:
     """Parse and resolve a file, look for what is legal but wrong, and with `prove` prove or refute its claims.
 
-    Warnings that a comment of the author's allows are left out.
+    `seconds` is the processor time for the claims, None for the usual. Warnings that a comment of the author's allows
+    are left out.
     """
     checked = analyse(source)
     if checked.rule is None:
@@ -113,7 +114,8 @@ def check(source: SourceFile, *, prove: bool = True) -> Checked:
     if prove and checked.rule.claims:
         from optdsl import claims  # which loads SymPy
 
-        source, wrong = claims.check(source, checked.rule, partial(_other, source))
+        time = claims.TOGETHER if seconds is None else seconds
+        source, wrong = claims.check(source, checked.rule, partial(_other, source), time)
         problems += wrong
     unasked = () if prove else ("unproved-claim",)
     kept = allow.apply(checked.source, checked.tree, problems, unasked)
@@ -150,14 +152,15 @@ def kernels(rule: Rule, *, exact: bool = False, propose: Propose | None = None) 
     written = {key: schedule(variant, key, rule) for key, variant in variants.items()}
     if exact:
         return Program(rule, asked, tuple(written.values()), simplified=False, reason="exact arithmetic was asked for")
-    domain, propose = Domain(rule), propose or _ComputerAlgebra()
+    domain, propose, effort = Domain(rule), propose or _ComputerAlgebra(), Effort()
     kernels, rejected = [], []
     for key, variant in variants.items():
-        lets, wrong = improve(ordered(variant, rule), Knowledge.of(variant, domain, fixed(rule, key)), propose)
+        lets, wrong = improve(ordered(variant, rule), Knowledge.of(variant, domain, fixed(rule, key)), propose, effort)
         kernel = schedule(variant, key, rule, lets)
         kernels.append(kernel if cheaper(kernel_cost(kernel), kernel_cost(written[key])) else written[key])
         rejected += [one.words(rule) for one in wrong]
-    return Program(rule, asked, tuple(kernels), rejected=tuple(dict.fromkeys(rejected)))
+    reason = "" if effort.left else "this rule is too large to look for all cheaper forms of it"
+    return Program(rule, asked, tuple(kernels), reason=reason, rejected=tuple(dict.fromkeys(rejected)))
 
 
 class _ComputerAlgebra:

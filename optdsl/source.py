@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import errno
+import os
+import select
+import stat
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,13 +100,38 @@ MOST_BYTES = 1 << 20
 """Bytes of a file that are read: more than any rule has, and little enough for what isn't one."""
 
 
+PATIENCE = 10.0
+"""Seconds for which a named pipe may be silent."""
+
+
 def read(path: Path) -> SourceFile:
     """Return a file under its path. Raises OSError, or ValueError where it isn't UTF-8.
 
-    Of a file without end, such as a device, the beginning is read; it is refused later for its length.
+    Of a file without end, such as a device, the beginning is read; it is refused later for its length. A pipe that
+    nobody writes into is given up: TimeoutError.
     """
-    with path.open("rb") as file:
-        return SourceFile(str(path), decode(file.read(MOST_BYTES), str(path)))
+    with open(path, "rb", opener=_open) as file:
+        pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
+        data = _from_pipe(file.fileno(), str(path)) if pipe else file.read(MOST_BYTES)
+    return SourceFile(str(path), decode(data, str(path)))
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a file; a pipe without waiting until somebody writes into it, for that may be never."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _from_pipe(pipe: int, name: str) -> bytes:
+    """Return what comes through a pipe, until those who write close it."""
+    data = b""
+    while len(data) < MOST_BYTES:
+        if not select.select([pipe], [], [], PATIENCE)[0]:
+            raise TimeoutError(errno.ETIMEDOUT, f"a pipe that nobody wrote into for {PATIENCE:g} s", name)
+        part = os.read(pipe, MOST_BYTES - len(data))
+        if not part:
+            break
+        data += part
+    return data
 
 
 def decode(data: bytes, name: str) -> str:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optdsl.source import SourceFile, Span
+from optdsl import source
+from optdsl.source import SourceFile, Span, read
 
 TEXTS = st.text(st.sampled_from("ab\n\r\té😀\ufeff"), max_size=40)
 
@@ -65,3 +71,21 @@ def test_files_after_one_another_keep_their_own_places() -> None:
     assert (both.file(start), both.position(start), both.line(start)) == ("base.opt", (1, 1), "d")
     assert (both.position(start + 3), both.line(start + 3)) == ((2, 2), "ef")
     assert (both.file(len(both.text) - 1), both.position(len(both.text))) == ("far.opt", (1, 2))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_that_nobody_writes_into_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "PATIENCE", 0.05)
+    os.mkfifo(tmp_path / "pipe.opt")
+    with pytest.raises(TimeoutError, match="nobody wrote into"):
+        read(tmp_path / "pipe.opt")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    pipe, text = tmp_path / "pipe.opt", "# comment\n" * 20_000  # more than a pipe holds at once
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_text(text))
+    writer.start()
+    assert read(pipe).text == text
+    writer.join()

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from optdsl.algebra.bridge import Bridge
 from optdsl.algebra.construct import Sym, Value
-from optdsl.algebra.limits import TimedOut, limited
+from optdsl.algebra.limits import TimedOut, clock, limited
 from optdsl.ir import nodes as ir
 from optdsl.ir.kernel import symbols
 from optdsl.ir.nodes import Expr, Rate, Symbol
@@ -20,6 +20,8 @@ MOST_NODES = 120
 """Nodes of an expression worth asking about."""
 MOST_QUESTIONS = 60
 """Questions about one rule."""
+TOGETHER = 1.0
+"""Time for all of them; those about the bundled rules take a tenth."""
 
 
 class Proposer:
@@ -27,7 +29,7 @@ class Proposer:
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self.seconds = seconds
-        self.questions = MOST_QUESTIONS
+        self.questions, self.left = MOST_QUESTIONS, TOGETHER
         self.answers: dict[tuple[Expr, tuple[Symbol, ...]], list[Expr]] = {}
 
     def __call__(self, expr: Expr, positive: Collection[Symbol]) -> list[Expr]:
@@ -37,11 +39,13 @@ class Proposer:
         """
         question = expr, tuple(positive)
         if question not in self.answers:
+            started = clock()
             self.answers[question] = list(dict.fromkeys(self._forms(*question)))
+            self.left -= clock() - started
         return self.answers[question]
 
     def _forms(self, expr: Expr, positive: Collection[Symbol]) -> Iterator[Expr]:
-        if self.questions <= 0 or _size(expr) > MOST_NODES:
+        if self.questions <= 0 or self.left <= 0 or _size(expr) > MOST_NODES:
             return
         self.questions -= 1
         bridge = Bridge(positive=positive)

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 
+from optdsl.algebra.limits import Unknown, clock, limited
 from optdsl.diagnostics import Problem, in_order
 from optdsl.ir.nodes import Rule
+
+SECONDS = 1.5
+"""Processor time for all checks of a rule together; the bundled rules take a part of it."""
 
 Check = Callable[[Rule], Iterator[Problem]]
 
@@ -27,7 +31,20 @@ def checks() -> dict[str, Check]:
 def run(rule: Rule) -> list[Problem]:
     """Return the findings of every check, in the order of their places.
 
-    A question that computer algebra can't settle in its time is no finding. An exception is a bug in a check and is
-    raised.
+    A question that computer algebra can't settle in its time is no finding, and neither is what a check hasn't come to
+    when the time for all of them is up. An exception is a bug in a check and is raised.
     """
-    return in_order(problem for check in checks().values() for problem in check(rule))
+    found: list[Problem] = []
+    until = clock() + SECONDS
+    for check in checks().values():
+        try:
+            limited(partial(_collect, found, check, rule), max(until - clock(), 0.01))
+        except Unknown:
+            continue
+    return in_order(found)
+
+
+def _collect(found: list[Problem], check: Check, rule: Rule) -> None:
+    """Add findings as they come, so that those before the end of the time are kept."""
+    for problem in check(rule):
+        found.append(problem)  # noqa: PERF402

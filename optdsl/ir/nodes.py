@@ -146,11 +146,26 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """A primitive operation, element by element where an argument is."""
+    """A primitive operation, element by element where an argument is.
+
+    Its rate and its hash are found once, from those of its parts: both are asked for at every level of an expression.
+    """
 
     op: Op
     args: tuple[Expr, ...]
     span: Span | None = field(default=None, compare=False, repr=False)
+    rate: Rate = field(init=False, compare=False, repr=False)
+    hashed: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", max(map(rate, self.args)))
+        object.__setattr__(self, "hashed", hash((self.op, self.args)))
+
+    def __hash__(self) -> int:
+        return self.hashed
+
+    def __reduce__(self) -> tuple[type[Apply], tuple[Op, tuple[Expr, ...], Span | None]]:
+        return Apply, (self.op, self.args, self.span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +176,18 @@ class Select:
     chosen: Expr
     other: Expr
     span: Span | None = field(default=None, compare=False, repr=False)
+    rate: Rate = field(init=False, compare=False, repr=False)
+    hashed: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", max(rate(self.condition), rate(self.chosen), rate(self.other)))
+        object.__setattr__(self, "hashed", hash((self.condition, self.chosen, self.other)))
+
+    def __hash__(self) -> int:
+        return self.hashed
+
+    def __reduce__(self) -> tuple[type[Select], tuple[Expr, Expr, Expr, Span | None]]:
+        return Select, (self.condition, self.chosen, self.other, self.span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,8 +368,8 @@ def rate(expr: Expr) -> Rate:
             return Rate.TENSOR
         case ReduceRows():
             return Rate.ELEMENT
-        case Apply() | Select():
-            return max(rate(part) for part in operands(expr))
+        case Apply(rate=known) | Select(rate=known):
+            return known
 
 
 def kind(expr: Expr) -> Kind:

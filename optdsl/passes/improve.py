@@ -32,6 +32,11 @@ ROUNDS = 4
 """How often equations are gone through: a rewrite can let an intermediate be put where it is read."""
 TRIALS = 3
 """How many forms of a region are validated before the author's stands."""
+WORK = 400_000
+"""What a search for cheaper forms may spend on a rule: the bundled ones take less than a tenth. It is counted, not timed,
+so that a rule has the same code on every machine."""
+EVALUATED = 100
+"""How much more it takes to evaluate an operation at the points of a validation than to weigh it."""
 WORSE = 2
 """How many times as dear as the author's a proposal may be to be worked on."""
 
@@ -53,9 +58,25 @@ class Rejected:
         return f"{target}: a form {saved} stays out, because it {self.reason}"
 
 
-def improve(lets: list[Let], knowledge: Knowledge, propose: Propose) -> tuple[list[Let], list[Rejected]]:
+@dataclass
+class Effort:
+    """What is left to spend on a rule, in operations weighed. Where it is used up, the author's forms stand."""
+
+    left: int = WORK
+
+    def affords(self, work: int) -> bool:
+        """Return whether so much is left, and take it."""
+        if work > self.left:
+            self.left = 0
+        self.left -= min(work, self.left)
+        return self.left > 0
+
+
+def improve(
+    lets: list[Let], knowledge: Knowledge, propose: Propose, effort: Effort | None = None
+) -> tuple[list[Let], list[Rejected]]:
     """Return assignments in order in cheaper forms, and the forms that were found wrong."""
-    search = _Search(_reductions_named(lets), knowledge, propose)
+    search = _Search(_reductions_named(lets), knowledge, propose, effort or Effort())
     search.run()
     return _reductions_put_back(search.lets), search.rejected
 
@@ -113,8 +134,9 @@ class _Unit:
 class _Search:
     """The assignments as they are, and beside each the author's form of it."""
 
-    def __init__(self, lets: list[Let], knowledge: Knowledge, propose: Propose) -> None:
-        self.lets = lets
+    def __init__(self, lets: list[Let], knowledge: Knowledge, propose: Propose, effort: Effort) -> None:
+        self.lets, self.effort = lets, effort
+        self.size = sum(_size(let.value) for let in lets)
         self.written = {let.symbol: let.value for let in lets}
         self.knowledge, self.propose = knowledge, propose
         self.settings = settings_for((let.value for let in lets), knowledge)
@@ -172,6 +194,8 @@ class _Search:
         def positive(scalar: Expr) -> bool:
             return self.knowledge.positive(substituted(scalar, leaves))
 
+        if not self.effort.affords(_size(shape) ** 2):
+            return []
         own = cost([shape])
         settled = {s: self.knowledge.settled(leaf) for s, leaf in leaves.items() if s.rate is not Rate.ELEMENT}
         idle = {symbol: value for symbol, value in settled.items() if value in (ZERO, ONE)}
@@ -188,6 +212,8 @@ class _Search:
 
     def _take(self, unit: _Unit, form: Expr) -> bool:
         """Take a form of a unit if the rule is cheaper with it and it agrees with the author's."""
+        if not self.effort.affords(self.size):
+            return False
         let = self.lets[unit.index]
         new = replace(let, value=unit.within(let.value, form))
         lets = [*self.lets[: unit.index], new, *self.lets[unit.index + 1 :]]
@@ -200,6 +226,8 @@ class _Search:
             return False
         if written not in self.trials:
             self.trials[written] = Trial(written, self.settings)
+        if not self.effort.affords(EVALUATED * self.trials[written].operations):
+            return False
         read = any(symbol == let.symbol for other in lets for symbol in symbols(other.value))
         reason = self.trials[written].differs(form, read)
         if reason:
@@ -212,6 +240,11 @@ class _Search:
     def _may_be_constant(self, unit: _Unit) -> bool:
         """Return whether a unit may turn out to be the same for all elements: what is reduced must be one for each."""
         return unit.argument is None and ir.kind(self.lets[unit.index].value) is Kind.NUMBER
+
+
+def _size(expr: Expr) -> int:
+    """Return how many parts an expression has, those that it shares counted where they are read."""
+    return 1 + sum(_size(part) for part in ir.operands(expr))
 
 
 def _saved(before: Expr, after: Expr) -> tuple[int, int]:

@@ -59,26 +59,27 @@ def _simpler(expr: Expr, positive: Positive) -> Expr:
 
 def without_idle(expr: Expr) -> Expr:
     """Leave out what a literal 0 or 1 makes idle, in scalars too."""
-    if isinstance(expr, Apply) and ir.rate(expr) is not Rate.ELEMENT:
+    if not isinstance(expr, Apply):
+        return expr
+    if ir.rate(expr) is not Rate.ELEMENT:
         expr = ir.rebuild(expr, tuple(without_idle(part) for part in expr.args))
-    match expr:
-        case Apply(Op.ADD, (left, right)):
-            return right if _idle(left) == ZERO else left if _idle(right) == ZERO else expr
-        case Apply(Op.SUB, (left, right)):
-            negated = Apply(Op.NEG, (right,)) if _idle(left) == ZERO else expr
-            return left if _idle(right) == ZERO else negated
-        case Apply(Op.MUL, (left, right)) if ZERO in (_idle(left), _idle(right)):
+        values = expr.args
+    else:
+        values = tuple(part if ir.rate(part) is Rate.ELEMENT else without_idle(part) for part in expr.args)
+    # `values` are the operands without what is idle in them. Each is found once: deep scalars would take for ever.
+    match expr, values:
+        case Apply(Op.ADD, (left, right)), (first, second):
+            return right if first == ZERO else left if second == ZERO else expr
+        case Apply(Op.SUB, (left, right)), (first, second):
+            negated = Apply(Op.NEG, (right,)) if first == ZERO else expr
+            return left if second == ZERO else negated
+        case Apply(Op.MUL, (left, right)), _ if ZERO in values:
             return ZERO
-        case Apply(Op.MUL, (left, right)):
+        case Apply(Op.MUL, (left, right)), _:
             return right if left == ONE else left if right == ONE else expr
-        case Apply(Op.DIV, (left, right)):
-            return ZERO if _idle(left) == ZERO else left if right == ONE else expr
+        case Apply(Op.DIV, (left, right)), (first, _):
+            return ZERO if first == ZERO else left if right == ONE else expr
     return expr
-
-
-def _idle(expr: Expr) -> Expr:
-    """Return a scalar without what is idle in it; elements have been looked at before."""
-    return expr if ir.rate(expr) is Rate.ELEMENT else without_idle(expr)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ collide with each other, and hardly with a macro. What doesn't depend on the rul
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -87,7 +88,8 @@ def quoted(text: str) -> str:
 
 def comment(text: str) -> str:
     """Return text that can stand in a C comment."""
-    return one_line(text).replace("*/", "* /").replace("/*", "/ *").replace("\\", "\\ ").replace("??", "? ?")
+    parted = one_line(text).replace("*/", "* /").replace("/*", "/ *").replace("\\", "\\ ")
+    return re.sub(r"\?(?=\?)", "? ", parted)
 
 
 class _Library:

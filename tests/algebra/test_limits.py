@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import gc
+import os
 import signal
 import sys
 import threading
@@ -12,7 +13,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from fractions import Fraction
-from types import FunctionType
+from pathlib import Path
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,14 +147,54 @@ def test_nothing_is_left_behind(place: Any, function: Callable[[], Any]) -> None
     assert threading.active_count() == threads
 
 
+def test_a_signal_that_is_handled_late_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    late: list[object] = []
+
+    def settrace(trace: object) -> None:
+        sys.settrace(trace)  # type: ignore[arg-type]
+        handler = signal.getsignal(signal.SIGALRM)
+        if trace is None and callable(handler):  # the time is up, and the last signal is handled only now
+            handler(signal.SIGALRM, None)
+            late.append(sys.gettrace())
+            sys.settrace(None)
+
+    monkeypatch.setattr(limits, "sys", SimpleNamespace(settrace=settrace, gettrace=lambda: None, platform=sys.platform))
+    with pytest.raises(TimedOut):
+        limited(forever, 0.05)
+    assert late == [None]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs the size of this process from /proc")
+def test_the_memory_limit_ends_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MOST_MEMORY", 32 << 20)
+    rest = max(0, limits._peak() - _size_now())
+
+    def grow() -> None:
+        kept = [bytearray(rest)]
+        while True:
+            kept.append(bytearray(1 << 20))
+
+    for place in (in_main, in_main_without_signals, in_worker):
+        before = limits._peak()
+        with pytest.raises(TooLarge, match="32 MiB"):
+            place(lambda: limited(grow, HANG))
+        assert limits._peak() - before < 512 << 20
+
+
+def _size_now() -> int:
+    """Return the memory of this process, in bytes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_a_timer_that_was_running_goes_on() -> None:
     fired = threading.Event()
     previous = signal.signal(signal.SIGALRM, lambda number, frame: fired.set())
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        signal.setitimer(signal.ITIMER_REAL, 2)  # long enough for a busy machine to work for 0.05 s
         with pytest.raises(TimedOut):
             limited(forever, 0.05)
-        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 0.2
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] < 2
         deadline = time.monotonic() + HANG
         while not fired.is_set() and time.monotonic() < deadline:
             time.sleep(0.01)
