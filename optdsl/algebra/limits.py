@@ -110,9 +110,10 @@ def _watch(function: Callable[[], Answer], lateness: Callable[[], float]) -> Cal
 def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
     lateness = _lateness(seconds)
     trace = _watch(function, lateness)
+    over = False
 
     def expire(number: int, frame: FrameType | None) -> None:
-        if lateness() < 0:
+        if over or lateness() < 0:
             return  # others had the processor meanwhile; the next signal comes soon
         # The signal may find any function running, so it doesn't raise: it has every frame of the call traced.
         while frame is not None and frame.f_code is not _by_signal.__code__:
@@ -128,7 +129,9 @@ def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
     except _Expired:
         raise TimedOut(f"no answer in {seconds:g} s") from None
     finally:
-        # In this order: no signal after the first call, no tracing after the second, and neither runs traceable code.
+        # In this order: a signal that comes late, through another thread, starts no tracing after the first line; no
+        # signal is sent after the second, no tracing goes on after the third, and none of them runs traceable code.
+        over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         sys.settrace(previous)
         signal.signal(signal.SIGALRM, handler)
