@@ -60,7 +60,8 @@ def shortened(text: str, dtypes: tuple[Any, ...]) -> str:
 def _class_in(path: Path) -> type[Optimizer]:
     """Import a generated module without a trace in `sys.modules`."""
     spec = spec_from_file_location(f"fuzz_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     optimizer: type[Optimizer] = getattr(module, module.__all__[0])

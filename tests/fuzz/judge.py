@@ -133,7 +133,9 @@ def arrays(rule: Rule, at: Point, dtype: Any) -> tuple[Any, Any, dict[str, Any]]
     states = {}
     for name, value in at.states.items():
         storage = rule.state(name).storage
-        states[name] = np.array(value, storage_type(storage) if storage else dtype) if isinstance(value, list) else value
+        states[name] = (
+            np.array(value, storage_type(storage) if storage else dtype) if isinstance(value, list) else value
+        )
     return x, g, states
 
 

@@ -65,12 +65,14 @@ def try_rule(text: str, inputs: int, dtypes: tuple[Any, ...] = DTYPES, *, large:
         for failure in _failures(text, inputs, dtypes, large, report):
             if sum(known.oracle == failure.oracle for known in report.failures) < MOST:
                 report.failures.append(failure)
-    except Exception as error:  # noqa: BLE001 - any error of the compiler is a finding
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # any error of the compiler is a finding, and so is a clock that rings elsewhere
         report.failures.append(Failure("crash", _place(error)))
     return report
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """Return an error and where in the package it was raised, without line numbers, which change."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "optdsl" in frame.filename]
     where = f" in {Path(frames[-1].filename).name}, {frames[-1].name}" if frames else ""
@@ -83,7 +85,7 @@ def _failures(text: str, inputs: int, dtypes: tuple[Any, ...], large: bool, repo
     if errors:
         yield Failure("refused", errors[0].message)
         return
-    yield from _formats(source)
+    yield from formats(source)
     rule = with_options(rule_of(source))
     program = kernels(rule)
     report.simplified = program.kernels != as_written(rule)
@@ -106,7 +108,7 @@ def _failures(text: str, inputs: int, dtypes: tuple[Any, ...], large: bool, repo
         report.finite = float(np.mean(shares))
 
 
-def _formats(source: SourceFile) -> Iterator[Failure]:
+def formats(source: SourceFile) -> Iterator[Failure]:
     """A rule formatted is the same rule, and formats to itself, in ASCII and in mathematical signs."""
     rule = rule_of(source)
     for unicode in (False, True):

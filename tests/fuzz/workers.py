@@ -15,8 +15,6 @@ from typing import Any
 from .generate import rule_text
 from .trial import DTYPES, Failure, Report, try_rule
 
-SECONDS = 120
-"""Processor time for one rule; on the wall it may take ten times as long."""
 RULES = 300
 """Rules after which a process is replaced: each leaves a library loaded."""
 LARGE = 50
@@ -25,11 +23,15 @@ LARGE = 50
 
 @dataclass(frozen=True)
 class Job:
-    """A rule to try. Its element type is one of the two in turn, unless both are asked for."""
+    """A rule to try. Its element type is one of the two in turn, unless both are asked for.
+
+    `seconds` is the processor time it may take; on the wall it may be ten times as long.
+    """
 
     seed: int
     number: int
     both: bool = False
+    seconds: int = 120
 
     @property
     def text(self) -> str:
@@ -96,7 +98,7 @@ class _Worker:
 
     def late(self) -> bool:
         """Return whether the rule takes far too long, asleep or starved."""
-        return time.monotonic() - self.begun > 10 * SECONDS
+        return self.job is not None and time.monotonic() - self.begun > 10 * self.job.seconds
 
     def result(self) -> tuple[Job, Report]:
         """Return what became of the rule, whose process may have died over it."""
@@ -108,7 +110,7 @@ class _Worker:
         self.process.join(0 if self.late() else 10)
         status = self.process.exitcode
         if status is None or status == -signal.SIGXCPU:
-            report.failures.append(Failure("hang", f"no end within {SECONDS} s of processor time"))
+            report.failures.append(Failure("hang", f"no end within {job.seconds} s of processor time"))
         else:
             report.failures.append(Failure("crash", f"the process ended with status {status}"))
         self.stop()
@@ -132,5 +134,5 @@ def _serve(pipe: Connection) -> None:
             return
         used = resource.getrusage(resource.RUSAGE_SELF)
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + SECONDS, hard))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + job.seconds, hard))
         pipe.send(job.run())
