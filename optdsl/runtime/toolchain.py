@@ -20,7 +20,8 @@ Library = TypeVar("Library")
 FLAGS = (
     "-std=c11", "-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-march=native", "-fno-math-errno",
     "-fno-trapping-math", "-ffp-contract=off", "-fno-unswitch-loops", "-fno-thread-jumps", "-fPIC", "-shared",
-    "-pthread", "-nostartfiles",
+    "-pthread", "-nostartfiles", "-fno-builtin-pow", "-fno-builtin-cbrt", "-fno-builtin-exp", "-fno-builtin-expm1",
+    "-fno-builtin-log", "-fno-builtin-log1p", "-fno-builtin-sin", "-fno-builtin-cos", "-fno-builtin-tanh",
 )  # fmt: skip
 """Strict floating point: never `-ffast-math` or anything that implies it, which would flush subnormals to zero in the
 whole process. It is taken back where `CC` asks for it, `CFLAGS` of the environment is not read, and the start-up code
@@ -29,7 +30,10 @@ that does the flushing, which a script may ask for after these, is left out with
 Loops are not unswitched: a scalar condition is decided before the loop and costs a blend in it, which memory hides,
 while a copy of the loop for every combination of conditions takes a second to compile. Nor are jumps threaded: gcc would
 tell every way through nested conditions apart before it turns them into blends, and make half as many instructions again
-of those in Rprop."""
+of those in Rprop.
+
+Functions of the library aren't built in: a compiler that knows `cbrt` computes `cbrt(0.1)` itself, and rounds otherwise
+than the library does, which Python's scalars are computed by."""
 
 STRICT = Path(__file__).with_name("strict.h")
 """What a compiler reads before a C file, and fails at where it has been told to be loose nevertheless."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 ELEMENTWISE = ("abs", "sign", "sqrt", "cbrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "floor")
 REDUCTIONS = ("sum", "mean", "norm", "norm1", "amax", "rms")
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 LITERALS = ("0.5", "2", "3", "0.1", "0.9", "1e-3", "1e-8", "10", "1", "0")
 EXTREMES = ("1e-30", "1e30", "1e-160", "1e160", "1e-300", "1e300", "4.9e-324", "1.7e308")
+STATES = (30, 22, 15, 10, 8, 6, 5, 4)
+"""How often a rule has 1, 2, … 8 states: small ones find as much, and more of them can be tried."""
+STORAGE = (": f32", ": f64")
 FIXED = "in [0, 0]"
 INTERVALS = (
     ("1e-3", "in [0, inf)"), ("0.9", "in [0, 1)"), ("0.999", "in [0, 1)"), ("1e-8", "in [0, inf)"), ("2", ""),
@@ -28,20 +31,29 @@ class Scope:
     flags: list[str] = field(default_factory=list)
     tensors: bool = True
     """Whether an expression may hold reductions."""
+    functions: list[str] = field(default_factory=list)
+    """The author's own, each of an element and a scalar."""
+
+
+def rule_text(seed: int, number: int) -> str:
+    """Return rule `number` of a seed, the same whichever others are made."""
+    return Generator(random.Random(f"{seed} {number}")).rule()
 
 
 class Generator:
-    """Makes rules from a seed; two of one seed make the same ones."""
+    """Makes rules from a source of random numbers; two of equal sources make the same ones."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, source: random.Random) -> None:
+        self.random = source
         self.fixed: set[str] = set()
 
     def rule(self) -> str:
         """Return the text of a rule with 1 to 8 states."""
         scope = Scope()
         hypers = self._hypers(scope)
+        functions = self._functions(scope)
         states, updates = self._states(scope)
+        views = self._views(scope, {name for name, _, when in updates if when})
         equations = [self._intermediate(index, scope) for index in range(self.random.randint(0, 4))]
         guarded = []
         for name, scalar, when in updates:
@@ -49,7 +61,7 @@ class Generator:
                 equations.append(f"{name}' = {self.scalar(scope, 2)}")
                 scope.scalars.append(f"{name}'")
                 continue
-            own = Scope([*scope.elements, name], scope.scalars, scope.flags)
+            own = replace(scope, elements=[*scope.elements, name])
             equations.append(f"{name}' = {self._state_value(name, own)}")
             if when:
                 guarded.append(f" + (if {when} then {name}' else {self.element(scope, 0)})")
@@ -57,11 +69,10 @@ class Generator:
                 scope.elements.append(f"{name}'")
         equations.append(f"x' = x - ({self._step(scope)}{''.join(guarded)})")
         self.random.shuffle(equations)
-        sections = [("hyper", hypers), ("state", states), ("update", equations)]
-        lines = ["rule Fuzz(x, g)"]
-        for section, entries in sections:
-            lines += ["", section, *(f"  {entry}" for entry in entries)] if entries else []
-        return "\n".join(lines) + "\n"
+        lines = ["rule Fuzz(x, g)", "", "hyper", *(f"  {entry}" for entry in hypers)]
+        lines += ["", "state", *(f"  {entry}" for entry in states), "", *functions]
+        lines += ["", "update", *(f"  {entry}" for entry in equations), "", *views]
+        return "\n".join(lines).rstrip("\n") + "\n"
 
     # Declarations
 
@@ -83,18 +94,37 @@ class Generator:
         """Return the declarations, and what is to be updated: its name, whether it is a scalar, when it is there."""
         constants = list(scope.scalars[3:])
         entries, updates = [], []
-        for index in range(self.random.randint(1, 8)):
+        for index in range(self.random.choices(range(1, 9), STATES)[0]):
             name, scalar, when = f"s{index}", self.random.random() < 0.15, ""
             init = self.random.choice(["0", "0", "1", "0.5", self.random.choice(constants)])
             if not scalar:
                 init = self.random.choice([init, init, "x", "x*x"])
                 conditions = [*scope.flags, *(f"{name} != 0" for name in constants if name not in self.fixed)]
                 when = self.random.choice(conditions) if conditions and self.random.random() < 0.2 else ""
-            entries.append(f"{name}{': scalar' * scalar} = {init}{f' when {when}' * bool(when)}")
+            of = ": scalar" if scalar else self.random.choice(STORAGE) if self.random.random() < 0.1 else ""
+            entries.append(f"{name}{of} = {init}{f' when {when}' * bool(when)}")
             updates.append((name, scalar, when))
             if not when:
                 (scope.scalars if scalar else scope.elements).append(name)
         return entries, updates
+
+    def _functions(self, scope: Scope) -> list[str]:
+        """Return functions of the author's own: d0 is one of an element and a scalar."""
+        entries = []
+        for index in range(self.random.choices((0, 1, 2), (7, 2, 1))[0]):
+            constants = self._constants(scope)
+            own = Scope(["a"], ["b", *constants], scope.flags, tensors=False)
+            entries.append(f"def d{index}(a, b) = {self.element(own, self.random.randint(1, 2))}")
+            scope.functions.append(f"d{index}")
+        return entries
+
+    def _views(self, scope: Scope, conditional: set[str]) -> list[str]:
+        """Return other points to read the parameter at; they see what is there between two steps."""
+        if self.random.random() < 0.8:
+            return []
+        elements = [name for name in scope.elements if name != "g" and name not in conditional]
+        own = Scope(elements, list(scope.scalars), scope.flags, tensors=False)
+        return [f"view v{index} = {self.element(own, 2)}" for index in range(self.random.randint(1, 2))]
 
     # Equations
 
@@ -169,7 +199,13 @@ class Generator:
             (1, lambda s, d: f"(if {self.condition(s, d)} then {self.element(s, d)} else {self.element(s, d)})"),
             (1, lambda s, d: f"(if {self.switch(s)} then {self.element(s, d)} else {self.element(s, d)})"),
             (1, lambda s, d: self.reduction(s, d, ", axes=rest") if s.tensors else self.element(s, d)),
+            (1, lambda s, d: self._called(s, d)),
         ]
+
+    def _called(self, scope: Scope, depth: int) -> str:
+        if not scope.functions:
+            return self.element(scope, depth)
+        return f"{self.random.choice(scope.functions)}({self.element(scope, depth)}, {self.scalar(scope, 0)})"
 
     def scalar(self, scope: Scope, depth: int) -> str:
         """Return an expression below the rate of elements."""
@@ -191,7 +227,7 @@ class Generator:
 
     def reduction(self, scope: Scope, depth: int, axes: str = "") -> str:
         """Return a reduction of an expression of elements, over the axes that a named argument says."""
-        inner = Scope(scope.elements, scope.scalars, scope.flags, tensors=False)
+        inner = replace(scope, tensors=False)
         if self.random.random() < 0.2:
             return f"dot({self.element(inner, depth - 1)}, {self.element(inner, depth - 1)}{axes})"
         return f"{self.random.choice(REDUCTIONS)}({self.element(inner, depth)}{axes})"

@@ -1,152 +1,157 @@
-"""Whether a simplified rule is as good as the written one, by other means than those that let it pass.
+"""Whether what was computed is as good as the rule as written: the oracle of the fuzz.
 
-Kernels are run by the interpreter's own arithmetic at points that validation doesn't know, whole rules at a time: in
-50 digits with the Σ|terms| of every value, in float64, and in float32.
+Validation compares single equations; this compares the new parameter and states in arithmetic at points that validation
+doesn't know, whole rules at a time: in 50 digits with the Σ|terms| of every value, in float64, and in float32.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from optdsl.ir.arithmetic import Arrays, Floats
-from optdsl.ir.evaluate import constant, defaults, initial_states, step
+from optdsl.ir.arithmetic import Arrays
+from optdsl.ir.evaluate import constant, step
 from optdsl.ir.kernel import Kernel, Program, run
-from optdsl.ir.nodes import Expr, Kind, Rule, operands
+from optdsl.ir.nodes import Expr, Rule, operands
+from optdsl.ir.storage import storage_type
 from optdsl.passes.terms import Term, Terms
 
-UNIT = 2.0**-53
+from .points import Course, Point, point, shown
+
 NOT_FINITE = "is no longer finite"
-CLEAR = 2.0**-1022 * 2**20
-"""Numbers below this may have lost digits to underflow, in whatever order they are multiplied."""
 LOST = 1e6
 """How many times a value its error may be before there is nothing left of it."""
-STEPS = (1, 2, 7, 1000)
-SPECIAL = (0.0, -0.0, 1e-45, 1e-38, 5e-324, 1e-310, 1e-160, 1e18, 3e38, 1e160, 1e300, 1.7e308, 1.0, -1.0)
 ROOM = 2.0**17
 """How near the largest float a value of the written rule may come, where hyperparameters aren't the defaults."""
-ELEMENTS = 6
-SHAPES = ((6,), (2, 3), (1, 2, 3))
+
+Outcome = Mapping[str, Any]
+"""The new parameter and states by name: arrays, and floats for scalar states."""
+Stepper = Callable[[Point, Any], Outcome]
+"""Makes one step from a point whose numbers an element type holds."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A point at which a simplified kernel is worse than the rule as written."""
+    """A point at which something computes worse than the rule as written."""
 
     what: str
     value: str
     hypers: Mapping[str, Any]
     t: int
     figures: str
+    by: str = "simplified"
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{name} = {value}" for name, value in self.hypers.items())
-        return f"{self.value} {self.what} at t = {self.t}, {shown}: {self.figures}"
+        return f"{self.by}: {self.value} {self.what} at t = {self.t}, {shown(self.hypers)}: {self.figures}"
 
 
-@dataclass(frozen=True)
-class Point:
-    """Values for one step."""
+def findings(
+    program: Program, seed: int, points: int, *, dtypes: tuple[Any, ...] = (np.float64, np.float32),
+    others: Mapping[str, Stepper] | None = None, course: Course | None = None,
+) -> Iterator[Finding]:  # fmt: skip
+    """Yield what is wrong with a simplified program, and with `others` that step by it, at some points.
 
-    hypers: dict[str, Any]
-    usual: bool
-    x: list[float]
-    g: list[float]
-    states: dict[str, Any]
-    t: int
-    shape: tuple[int, ...]
-
-
-def findings(program: Program, seed: int, points: int) -> Iterator[Finding]:
-    """Yield what is wrong with a simplified program at some points."""
+    Points are of `course` and special ones in turn, else ordinary and special ones.
+    """
     kernels = {kernel.variant: kernel for kernel in program.kernels}
     chance = random.Random(seed)
     for number in range(points):
-        point = _point(program.rule, chance, special=number % 2 == 1)
-        variant = sum(bool(constant(c, point.hypers)) << bit for bit, c in enumerate(program.conditions))
-        yield from _compare(program.rule, kernels[variant], point)
+        special = number % 2 == 1
+        drawn = point(program.rule, chance, special, None if special else course)
+        variant = sum(bool(constant(c, drawn.hypers)) << bit for bit, c in enumerate(program.conditions))
+        for dtype in dtypes:
+            yield from _compare(program.rule, kernels[variant], _held(drawn, program.rule, dtype), dtype, others or {})
 
 
-def _point(rule: Rule, chance: random.Random, special: bool) -> Point:
-    hypers = defaults(rule)
-    usual = chance.random() < 0.4
-    for hyper in rule.hypers:
-        if not usual and chance.random() < 0.6:
-            hypers[hyper.symbol.name] = _hyper(hyper.symbol.kind, hyper.interval, hypers[hyper.symbol.name], chance)
-    x, g = ([_number(chance, special) for _ in range(ELEMENTS)] for _ in range(2))
-    t = chance.choice(STEPS)
-    shape = chance.choice(SHAPES)
-    states = initial_states(rule, Floats(), hypers, x, shape)
-    if t > 1:
-        for name, value in states.items():
-            drawn = [abs(_number(chance, special)) for _ in range(ELEMENTS)]
-            states[name] = drawn if isinstance(value, list) else abs(_number(chance, special=False))
-    return Point(hypers, usual, x, g, states, t, shape)
+def _held(point: Point, rule: Rule, dtype: Any) -> Point:
+    """Return a point whose numbers a type, and the type of each state, holds."""
+
+    def narrow(value: Any, of: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return np.array(value, of).astype(np.float64).tolist() if isinstance(value, list) else value
+
+    states = {}
+    for name, value in point.states.items():
+        storage = rule.state(name).storage
+        states[name] = narrow(narrow(value, dtype), storage_type(storage) if storage else dtype)
+    return Point(
+        point.hypers, point.usual, narrow(point.x, dtype), narrow(point.g, dtype), states, point.t, point.shape
+    )
 
 
-def _hyper(kind: Kind, interval: Any, default: Any, chance: random.Random) -> Any:
-    if kind is Kind.BOOLEAN:
-        return chance.random() < 0.5
-    for _ in range(20):
-        value = chance.choice((chance.random(), 10.0 ** chance.uniform(-9, 3), 0.0, -chance.uniform(0, 3), 1.0))
-        if interval is None or value in interval:
-            return value
-    return default
-
-
-def _number(chance: random.Random, special: bool) -> float:
-    if special and chance.random() < 0.4:
-        return chance.choice(SPECIAL)
-    return float(np.float32(chance.gauss(0, 1) * 10.0 ** chance.randint(-4, 3)))
-
-
-def _compare(rule: Rule, kernel: Kernel, point: Point) -> Iterator[Finding]:
+def _compare(rule: Rule, kernel: Kernel, at: Point, dtype: Any, others: Mapping[str, Stepper]) -> Iterator[Finding]:
+    if not all(np.all(np.isfinite(value)) for value in (at.x, at.g, *at.states.values())):
+        return
+    plain = _as_written(rule, at, dtype)
+    if not at.usual and _near_overflow(plain.values, dtype):
+        return
+    written = {rule.parameter.name: plain.parameter, **plain.states}
     operations = sum(_operations(let.value) for let in kernel.lets()) + 1
-    terms = Terms(least=CLEAR, doubt=4 * operations * UNIT)
-    hypers = {name: v if isinstance(v, bool) else terms.given(v) for name, v in point.hypers.items()}
-    states = {name: _terms(value, terms) for name, value in point.states.items()}
-    meant = step(rule, terms, hypers, _terms(point.x, terms), _terms(point.g, terms), states, point.t, point.shape)
-    reference = {rule.parameter.name: meant.parameter, **meant.states}
-    for dtype in (np.float64, np.float32):
-        bound = 4 * operations * float(np.finfo(dtype).eps) / 2
-        for name, before, after in _in_floats(rule, kernel, point, dtype):
-            columns = [v if isinstance(v, list) else [v] for v in (reference[name], before, after)]
+    unit, least = float(np.finfo(dtype).eps) / 2, float(np.finfo(dtype).tiny) * 2**20
+    # Numbers below that may have lost digits to underflow, in whatever order they are multiplied.
+    terms = Terms(least=least, doubt=4 * operations * unit)
+    reference = _in_digits(rule, at, terms)
+    outcomes = {"simplified": lambda: _by_kernel(rule, kernel, at, dtype)}
+    outcomes |= {by: lambda stepper=stepper: stepper(at, dtype) for by, stepper in others.items()}
+    for by, outcome in outcomes.items():
+        after = outcome()
+        for name, right in reference.items():
+            bound = 4 * operations * max(unit, _unit(rule, name))
+            columns = [v if isinstance(v, list) else [v] for v in (right, _listed(written[name]), _listed(after[name]))]
             for term, old, new in zip(*columns, strict=True):
                 what = _worse(term, old, new, bound, terms.doubtful)
-                if what == NOT_FINITE or (what and dtype is np.float64):
-                    figures = (
-                        f"{new!r} where {old!r} was, of {float(term.value)!r}, with terms of {float(term.size):.3g}"
-                    )
-                    yield Finding(what, f"{name}' in {np.dtype(dtype)}", point.hypers, point.t, figures)
+                if what:
+                    terms_of = f"{float(term.value)!r}, with terms of {float(term.size):.3g}"
+                    figures = f"{new!r} where {old!r} was, of {terms_of}"
+                    yield Finding(what, f"{name}' in {np.dtype(dtype)}", at.hypers, at.t, figures, by)
 
 
-def _in_floats(rule: Rule, kernel: Kernel, point: Point, dtype: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Yield each new value by the rule as written and by the kernel, in some type, where that can be asked."""
-    arithmetic = Arrays(dtype)
+def _unit(rule: Rule, name: str) -> float:
+    """Return the rounding unit of the type that a new value is stored in, 0 where that is the parameter's."""
+    storage = next((state.storage for state in rule.states if state.name == name), None)
+    return float(np.finfo(storage_type(storage)).eps) / 2 if storage else 0.0
 
-    def narrow(value: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return np.array(value, dtype) if isinstance(value, list) else value
 
-    x, g, states = narrow(point.x), narrow(point.g), {name: narrow(value) for name, value in point.states.items()}
-    if not all(np.all(np.isfinite(value)) for value in (x, g, *states.values())):
-        return
-    plain = step(rule, arithmetic, point.hypers, x, g, states, point.t, point.shape)
-    if not point.usual and _near_overflow(plain.values, dtype):
-        return
-    parameter, after = run(kernel, arithmetic, point.hypers, x, g, states, point.t, point.shape)
-    yield rule.parameter.name, _listed(plain.parameter), _listed(parameter)
-    for name in point.states:
-        yield name, _listed(plain.states[name]), _listed(after[name])
+def _in_digits(rule: Rule, at: Point, terms: Terms) -> dict[str, Any]:
+    def exact(value: Any) -> Any:
+        return [terms.given(item) for item in value] if isinstance(value, list) else terms.given(value)
+
+    hypers = {name: v if isinstance(v, bool) else terms.given(v) for name, v in at.hypers.items()}
+    states = {name: exact(value) for name, value in at.states.items()}
+    meant = step(rule, terms, hypers, exact(at.x), exact(at.g), states, at.t, at.shape)
+    return {rule.parameter.name: meant.parameter, **meant.states}
+
+
+def arrays(rule: Rule, at: Point, dtype: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """Return the parameter, the gradient and the states of a point, in the types they are stored in."""
+    x, g = np.array(at.x, dtype), np.array(at.g, dtype)
+    states = {}
+    for name, value in at.states.items():
+        storage = rule.state(name).storage
+        states[name] = (
+            np.array(value, storage_type(storage) if storage else dtype) if isinstance(value, list) else value
+        )
+    return x, g, states
+
+
+def _as_written(rule: Rule, at: Point, dtype: Any) -> Any:
+    x, g, states = arrays(rule, at, dtype)
+    return step(rule, Arrays(dtype), at.hypers, x, g, states, at.t, at.shape)
+
+
+def _by_kernel(rule: Rule, kernel: Kernel, at: Point, dtype: Any) -> Outcome:
+    x, g, states = arrays(rule, at, dtype)
+    parameter, after = run(kernel, Arrays(dtype), at.hypers, x, g, states, at.t, at.shape)
+    return {rule.parameter.name: parameter, **after}
 
 
 def _listed(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    return value.reshape(-1).tolist() if isinstance(value, np.ndarray) else value
 
 
 def _worse(term: Term, before: float, after: float, bound: float, doubtful: bool) -> str:
@@ -171,10 +176,6 @@ def _near_overflow(values: Mapping[Any, Any], dtype: Any) -> bool:
     columns = [np.abs(np.atleast_1d(np.array(value, np.float64))) for value in values.values()]
     largest = float(np.finfo(dtype).max)
     return any(bool(np.any((column > largest / ROOM) & (column < math.inf))) for column in columns)
-
-
-def _terms(value: Any, terms: Terms) -> Any:
-    return [terms.given(item) for item in value] if isinstance(value, list) else terms.given(value)
 
 
 def _operations(expr: Expr) -> int:

@@ -1,0 +1,1 @@
+"""What went wrong once, here or elsewhere, and must not again."""
