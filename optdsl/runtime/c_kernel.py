@@ -185,7 +185,7 @@ class CBatch:
     def __init__(self, plan: CPlan, function: gather.Function, groups: Sequence[Sequence[int]], ranges: Ranges) -> None:
         self.plan = plan
         self.function = function
-        self.parameters = tuple(leaf.data for leaf in plan.leaves)
+        self.parameters = tuple(leaf.data for leaf in plan.leaves), tuple(leaf.array for leaf in plan.leaves)
         self.spans = np.array(ranges.lows, np.int64), np.array(ranges.reach, np.int64)
         self.cells = np.zeros(len(plan.leaves), np.int64)
         self.given = np.zeros(len(plan.leaves), np.int8)
@@ -209,7 +209,7 @@ class CBatch:
             self.plan.writer = self
             self.vectors = [None] * len(self.vectors)
         held = tuple(gradients)
-        taken = self.function(held, self.parameters, np.ndarray, *self.addresses)
+        taken = self.function(held, *self.parameters, np.ndarray, *self.addresses)
         if taken < 0:
             return False
         self.held, self.all = held, taken == len(held)

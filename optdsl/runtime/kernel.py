@@ -25,6 +25,7 @@ def _no_steps() -> npt.NDArray[np.int64]:
 class Leaf:
     """One parameter as a kernel sees it.
 
+    `array` is the caller's own, whose form or flags may be changed at any time; `data` is a view of it as it was given.
     `flat` is one-dimensional, contiguous, aligned and writable: a view of the caller's array, or a private copy where
     the caller's strides forbid one. `states` are arrays of the caller's shape, C-contiguous, by name, only those that
     exist. `scalars` holds the rule's scalar states as float64, in the rule's order. `counter` holds the number of steps
@@ -32,6 +33,7 @@ class Leaf:
     """
 
     name: str
+    array: Array
     data: Array
     flat: Array
     states: dict[str, Array]

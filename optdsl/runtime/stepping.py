@@ -76,7 +76,7 @@ def _one_by_one(store: Store, gradients: Sequence[Any], limits: Limits) -> bool:
         return True
     slots = [store.slots[index] for index in active]
     for slot in slots:
-        slot.check_writable()
+        slot.check_unchanged()
     ranges = store.ranges()
     flats = [
         slot.intake.take(slot.name, gradients[index], slot.leaf.data, ranges)
