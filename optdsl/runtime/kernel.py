@@ -79,7 +79,7 @@ class Batch(Protocol):
     def run(self, vectors: Sequence[Vector]) -> None:
         """Step the leaves with a gradient in place and count the step; `vectors` has one for each group.
 
-        Raises MemoryError before anything has changed.
+        Raises MemoryError before anything has changed. An interrupt finds the step done and counted, or not begun.
         """
 
 
@@ -94,7 +94,7 @@ class Plan(Protocol):
 
         `gradients[k]` (one-dimensional, contiguous, aligned, of the parameter's element type, sharing no memory with
         parameters or states) and `hypers[k]` belong to leaf `active[k]`, whose step number is its `steps` + 1. Raises
-        MemoryError before anything has changed. Does not count the step.
+        MemoryError before anything has changed. Counts the step when it is done.
         """
 
     def batch(self, groups: Sequence[Sequence[int]], ranges: Ranges) -> Batch | None:
