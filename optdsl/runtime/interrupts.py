@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# The functions themselves: to turn numbers into enumerations and back takes as long as to step a small parameter.
-_get: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
-_set: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
+# Without what turns numbers into enumerations and back, which takes as long as a step of a small parameter.
+_signals: Any = getattr(signal, "_signal", signal)
 _INTERRUPT = int(signal.SIGINT)
 
 
@@ -21,15 +20,15 @@ def put_off() -> Iterator[None]:
 
     Handlers of signals run in the main thread only, so in any other this does nothing.
     """
-    handler = _get(_INTERRUPT) if threading.current_thread() is threading.main_thread() else None
+    handler = _signals.getsignal(_INTERRUPT) if threading.current_thread() is threading.main_thread() else None
     if not callable(handler):
         yield
         return
     came: list[FrameType | None] = []
-    _set(_INTERRUPT, lambda _, frame: came.append(frame))
+    _signals.signal(_INTERRUPT, lambda _, frame: came.append(frame))
     try:
         yield
     finally:
-        _set(_INTERRUPT, handler)
+        _signals.signal(_INTERRUPT, handler)
         if came:
             handler(_INTERRUPT, came[0])
