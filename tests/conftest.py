@@ -11,11 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from optdsl import bundled
 from optdsl.runtime import toolchain
 
 CACHE = "OPTDSL_CACHE_DIR"
+
+settings.register_profile("optdsl", deadline=None)  # no test measures by the clock on the wall
+settings.load_profile("optdsl")
 
 
 @cache

@@ -153,16 +153,25 @@ class CPlan:
             self.writer = self
             self.gradients, self.hypers = [None] * len(self.leaves), [None] * len(self.leaves)
         given = dict(zip(active, zip(gradients, hypers, strict=True), strict=True))
-        chosen = [self._chosen(members, table, given) for members, table in zip(self.members, self.tables, strict=True)]
-        self.step(_arguments(chosen))
+        self.step([self._rows(*own, given) for own in zip(self.members, self.tables, strict=True)])
 
-    def step(self, tables: Sequence[int]) -> None:
-        """Step every row of tables. Raises MemoryError before anything has changed."""
+    def step(self, rows: Sequence[Any]) -> None:
+        """Step what picks rows of each table, and count the step. Raises MemoryError before anything has changed."""
+        parts = [table[chosen] for table, chosen in zip(self.tables, rows, strict=True)]
+        try:
+            self.call(_arguments(parts))
+        finally:
+            # The library has counted, or hasn't stepped: an interrupt on the way back from it changes nothing in that.
+            for table, part, chosen in zip(self.tables, parts, rows, strict=True):
+                table[chosen, STEPS] = part[:, STEPS]
+
+    def call(self, tables: Sequence[int]) -> None:
+        """Step every row of tables, and count the step in them. Raises MemoryError before anything has changed."""
         if self.kernel.library.optdsl_step(*tables, threads()) != 0:
             raise MemoryError("no memory for the scratch space of a step; nothing was changed")
 
-    def _chosen(self, members: list[int], rows: Table, given: Mapping[int, tuple[Array, Vector]]) -> Table:
-        """Bring the rows of a table up to date and return those of the leaves that are stepped."""
+    def _rows(self, members: list[int], rows: Table, given: Mapping[int, tuple[Array, Vector]]) -> Any:
+        """Bring the rows of a table up to date and return what picks those of the leaves that are stepped."""
         chosen = []
         for row, index in enumerate(members):
             if index not in given:
@@ -176,7 +185,7 @@ class CPlan:
             if vector is not self.hypers[index]:
                 self.hypers[index] = vector
                 rows[row, HYPERS] = vector.ctypes.data
-        return rows if len(chosen) == len(members) else rows[chosen]
+        return slice(None) if len(chosen) == len(members) else chosen
 
 
 class CBatch:
@@ -185,7 +194,7 @@ class CBatch:
     def __init__(self, plan: CPlan, function: gather.Function, groups: Sequence[Sequence[int]], ranges: Ranges) -> None:
         self.plan = plan
         self.function = function
-        self.parameters = tuple(leaf.data for leaf in plan.leaves)
+        self.parameters = tuple(leaf.data for leaf in plan.leaves), tuple(leaf.array for leaf in plan.leaves)
         self.spans = np.array(ranges.lows, np.int64), np.array(ranges.reach, np.int64)
         self.cells = np.zeros(len(plan.leaves), np.int64)
         self.given = np.zeros(len(plan.leaves), np.int8)
@@ -209,7 +218,7 @@ class CBatch:
             self.plan.writer = self
             self.vectors = [None] * len(self.vectors)
         held = tuple(gradients)
-        taken = self.function(held, self.parameters, np.ndarray, *self.addresses)
+        taken = self.function(held, *self.parameters, np.ndarray, *self.addresses)
         if taken < 0:
             return False
         self.held, self.all = held, taken == len(held)
@@ -253,12 +262,6 @@ class CBatch:
                     table[rows, HYPERS] = vector.ctypes.data
                 self.vectors[number] = vector
         if self.all:
-            self.plan.step(self.plan.whole)
-            for table in self.plan.tables:
-                table[:, STEPS] += 1
-            return
-        chosen = self._chosen()
-        parts = [table[rows] for table, rows in zip(self.plan.tables, chosen, strict=True)]
-        self.plan.step(_arguments(parts))
-        for table, rows in zip(self.plan.tables, chosen, strict=True):
-            table[rows, STEPS] += 1
+            self.plan.call(self.plan.whole)
+        else:
+            self.plan.step(self._chosen())

@@ -18,11 +18,9 @@ static int meets(const int64_t *lows, const int64_t *reach, int64_t spans, int64
     return before > 0 && low < high && reach[before - 1] > low;
 }
 
-/* Whether g is an array itself, no subclass, that can stand for the gradient of p, whose elements may be changed. */
-static int plain(PyObject *g, PyArrayObject *p, const PyTypeObject *array_type) {
+/* Whether an array is contiguous, aligned, and has the shape and the element type of p. */
+static int alike(PyArrayObject *array, PyArrayObject *p) {
     const int layout = NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED;
-    if (Py_TYPE(g) != array_type || !(PyArray_FLAGS(p) & NPY_ARRAY_WRITEABLE)) return 0;
-    PyArrayObject *array = (PyArrayObject *)g;
     const PyArray_Descr *type = PyArray_DESCR(array);
     if (type->type_num != PyArray_DESCR(p)->type_num || !PyArray_ISNBO(type->byteorder)) return 0;
     if ((PyArray_FLAGS(array) & layout) != layout || PyArray_NDIM(array) != PyArray_NDIM(p)) return 0;
@@ -31,12 +29,19 @@ static int plain(PyObject *g, PyArrayObject *p, const PyTypeObject *array_type) 
     return 1;
 }
 
+/* Whether g is an array itself, no subclass, that can stand for the gradient of p, a view of the caller's array as it was
+   given, and whether that may still be written to and is as it was. */
+static int plain(PyObject *g, PyArrayObject *p, PyArrayObject *caller, const PyTypeObject *array_type) {
+    if (Py_TYPE(g) != array_type || !(PyArray_FLAGS(caller) & NPY_ARRAY_WRITEABLE)) return 0;
+    return alike(caller, p) && alike((PyArrayObject *)g, p);
+}
+
 /* Write the address of each gradient to where cells[i] points, and to given[i] whether there is one: None stands for no
    gradient. Returns how many there are; -1 where one isn't plain or shares memory with one of the spans. An address that
-   is there already has been looked at before. Two tuples of the same length. */
+   is there already has been looked at before. Three tuples of the same length. */
 int64_t optdsl_gather(
-    PyObject *gradients, PyObject *parameters, PyObject *array_type, const int64_t *cells, const int64_t *lows,
-    const int64_t *reach, int64_t spans, int8_t *given
+    PyObject *gradients, PyObject *parameters, PyObject *callers, PyObject *array_type, const int64_t *cells,
+    const int64_t *lows, const int64_t *reach, int64_t spans, int8_t *given
 ) {
     const Py_ssize_t count = PyTuple_GET_SIZE(parameters);
     int64_t taken = 0;
@@ -46,7 +51,8 @@ int64_t optdsl_gather(
         PyArrayObject *p = (PyArrayObject *)PyTuple_GET_ITEM(parameters, i);
         given[i] = g != Py_None;
         if (!given[i]) continue;
-        if (!plain(g, p, (PyTypeObject *)array_type)) return -1;
+        PyArrayObject *caller = (PyArrayObject *)PyTuple_GET_ITEM(callers, i);
+        if (!plain(g, p, caller, (PyTypeObject *)array_type)) return -1;
         ++taken;
         const int64_t low = (int64_t)(intptr_t)PyArray_DATA((PyArrayObject *)g);
         int64_t *cell = (int64_t *)(intptr_t)cells[i];

@@ -35,7 +35,7 @@ def function() -> Function | None:
         gather = toolchain.library(text, "gather", ctypes.PyDLL, includes, **versions).optdsl_gather
     except (toolchain.ToolchainError, OSError):
         return None
-    objects, addresses = (ctypes.py_object,) * 3, (ctypes.c_void_p,) * 3
+    objects, addresses = (ctypes.py_object,) * 4, (ctypes.c_void_p,) * 3
     gather.argtypes = (*objects, *addresses, ctypes.c_int64, ctypes.c_void_p)
     gather.restype = ctypes.c_int64
     return gather if _reads_arrays(gather) else None
@@ -61,7 +61,7 @@ def _reads_arrays(gather: Function) -> bool:
 
     def taken(given: tuple[npt.NDArray[np.floating] | None, ...]) -> int:
         arrays = (cells.ctypes.data, spans.ctypes.data, spans.ctypes.data)
-        return gather(given, parameters, np.ndarray, *arrays, 0, there.ctypes.data)
+        return gather(given, parameters, parameters, np.ndarray, *arrays, 0, there.ctypes.data)
 
     if taken(gradients[::-1]) != -1 or taken((None, gradients[1])) != 1 or there.tolist() != [0, 1]:
         return False

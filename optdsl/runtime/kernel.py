@@ -25,6 +25,7 @@ def _no_steps() -> npt.NDArray[np.int64]:
 class Leaf:
     """One parameter as a kernel sees it.
 
+    `array` is the caller's own, whose form or flags may be changed at any time; `data` is a view of it as it was given.
     `flat` is one-dimensional, contiguous, aligned and writable: a view of the caller's array, or a private copy where
     the caller's strides forbid one. `states` are arrays of the caller's shape, C-contiguous, by name, only those that
     exist. `scalars` holds the rule's scalar states as float64, in the rule's order. `counter` holds the number of steps
@@ -32,6 +33,7 @@ class Leaf:
     """
 
     name: str
+    array: Array
     data: Array
     flat: Array
     states: dict[str, Array]
@@ -77,7 +79,7 @@ class Batch(Protocol):
     def run(self, vectors: Sequence[Vector]) -> None:
         """Step the leaves with a gradient in place and count the step; `vectors` has one for each group.
 
-        Raises MemoryError before anything has changed.
+        Raises MemoryError before anything has changed. An interrupt finds the step done and counted, or not begun.
         """
 
 
@@ -92,7 +94,7 @@ class Plan(Protocol):
 
         `gradients[k]` (one-dimensional, contiguous, aligned, of the parameter's element type, sharing no memory with
         parameters or states) and `hypers[k]` belong to leaf `active[k]`, whose step number is its `steps` + 1. Raises
-        MemoryError before anything has changed. Does not count the step.
+        MemoryError before anything has changed. Counts the step when it is done.
         """
 
     def batch(self, groups: Sequence[Sequence[int]], ranges: Ranges) -> Batch | None:

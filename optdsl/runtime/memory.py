@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ def _is_masked(array: Array) -> bool:
 
 
 def check_parameter(name: str, value: object) -> Array:
-    """Return the array of a parameter that can be stepped in place.
+    """Return the array of a parameter that can be stepped in place, as the caller gave it.
 
     Raises:
         TypeError: Not an array, or not of an accepted element type.
@@ -64,7 +65,7 @@ def check_parameter(name: str, value: object) -> Array:
         raise ValueError(f"parameter {name!r} is read-only; pass a copy, or an array that owns its memory")
     if _meets_itself(array):
         raise ValueError(f"parameter {name!r} has elements that share memory (strides {array.strides}); pass a copy")
-    return np.asarray(array)
+    return array
 
 
 def _meets_itself(array: Array) -> bool:
@@ -72,6 +73,9 @@ def _meets_itself(array: Array) -> bool:
     if array.size < 2 or array.flags.c_contiguous:
         return False
     axes = sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1)
+    low, high = byte_bounds(array)
+    if high - low < array.nbytes or any(stride < array.itemsize for stride, _ in axes):
+        return True
     reach = array.itemsize
     for stride, count in axes:
         if stride < reach:
@@ -155,20 +159,26 @@ def _from_array_like(name: str, value: Any, data: Array) -> Array:
         raise TypeError(f"gradient of {name!r} is {kind(value)} that NumPy can't read ({error}); {expected}") from error
 
 
+def _same_form(array: Array, data: Array) -> bool:
+    """Return whether an array that a kernel has read as it is can still be read so: its caller may have changed it."""
+    return array.shape == data.shape and array.dtype == data.dtype and array.flags.c_contiguous
+
+
 class Intake:
     """One parameter's gradient in the form kernels take, the same array object while the caller's stays the same."""
 
-    __slots__ = ("address", "flat", "seen", "staging")
+    __slots__ = ("address", "anchor", "flat", "seen", "staging")
 
     def __init__(self) -> None:
         self.seen: npt.NDArray[Any] | None = None
+        self.anchor: weakref.ref[npt.NDArray[Any]] | None = None
         self.flat: Array | None = None
         self.address = 0
         self.staging: Array | None = None
 
     def forget(self) -> None:
         """Let go of the caller's gradient."""
-        self.seen = self.flat = None
+        self.seen = self.flat = self.anchor = None
 
     def take(self, name: str, value: Any, data: Array, ranges: Ranges) -> Array:
         """Return the gradient flat, contiguous, aligned, and apart from every parameter and state.
@@ -176,8 +186,7 @@ class Intake:
         A gradient that isn't goes through a staging array, which is made once. Raises as `as_gradient` does.
         """
         seen = self.seen
-        same = seen is not None and seen is value and seen.shape == data.shape and seen.dtype == data.dtype
-        if same and self.flat is not None:
+        if self.flat is not None and seen is value and _same_form(value, data):
             return self.flat
         gradient = as_gradient(name, value, data)
         address = gradient.ctypes.data
@@ -189,6 +198,7 @@ class Intake:
             self.flat, self.address = gradient.reshape(-1), address
         # Only arrays stay where they are; what an array-like exposes is asked for again.
         self.seen = value if isinstance(value, np.ndarray) else None
+        self.anchor = None if self.seen is None else weakref.ref(self.seen)
         return self.flat
 
     def _stage(self, gradient: Array) -> Array:

@@ -157,6 +157,8 @@ class NumpyPlan:
                 step.single(place, work)
             for batch in layout.batches:
                 step.batch(batch, work)
+        for index in active:
+            self.leaves[index].steps += 1
 
     def _grain(self, index: int) -> int:
         """Return how many elements of a leaf aren't separated."""

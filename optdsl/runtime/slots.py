@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,13 +23,16 @@ Scalars = npt.NDArray[np.float64]
 class Slot:
     """One parameter: as the caller gave it, as the kernel sees it, and what it has come to.
 
-    `private` says that the kernel works on a copy. `alive` names the states that have come into being; None before.
+    `private` says that the kernel works on a copy. `anchor` keeps the array where it is: NumPy doesn't resize an array
+    with a weak reference to it, even if told not to count references. `alive` names the states that have come into
+    being; None before.
     """
 
     given: Any
     leaf: Leaf
     group: ParamGroup
     private: bool
+    anchor: weakref.ref[Array]
     intake: Intake = field(default_factory=Intake)
     alive: tuple[str, ...] | None = None
 
@@ -37,10 +41,15 @@ class Slot:
         """The name of the parameter."""
         return self.leaf.name
 
-    def check_writable(self) -> None:
-        """Raise ValueError if the caller has made the array read-only."""
-        if not self.leaf.data.flags.writeable:
+    def check_unchanged(self) -> None:
+        """Raise ValueError if the caller has made the array read-only, or given it another form, since it was given."""
+        array, data = self.leaf.array, self.leaf.data
+        if not array.flags.writeable:
             raise ValueError(f"parameter {self.name!r} has become read-only")
+        for what in ("shape", "dtype", "strides"):
+            now, then = getattr(array, what), getattr(data, what)
+            if now != then:
+                raise ValueError(f"{what} of parameter {self.name!r} has become {now}; it was {then}: set it back")
 
     def copy_in(self) -> None:
         """Bring the kernel's copy, if it works on one, up to date with the caller's array."""

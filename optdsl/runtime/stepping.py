@@ -9,6 +9,7 @@ import numpy as np
 
 from optdsl.runtime.clipping import Limits, norm_factor
 from optdsl.runtime.groups import ParamGroup
+from optdsl.runtime.interrupts import put_off
 from optdsl.runtime.kernel import Array, Batch, Vector
 from optdsl.runtime.slots import Slot, become, existing
 from optdsl.runtime.store import Store
@@ -76,7 +77,7 @@ def _one_by_one(store: Store, gradients: Sequence[Any], limits: Limits) -> bool:
         return True
     slots = [store.slots[index] for index in active]
     for slot in slots:
-        slot.check_writable()
+        slot.check_unchanged()
     ranges = store.ranges()
     flats = [
         slot.intake.take(slot.name, gradients[index], slot.leaf.data, ranges)
@@ -136,25 +137,25 @@ def _vectors(slots: Sequence[Slot], numbers: Sequence[Numbers], bound: float, fa
 
 
 def _run(store: Store, active: list[int], flats: list[Array], numbers: list[Numbers], vectors: list[Vector]) -> None:
-    """Bring missing states into being, step, and count; a step that fails leaves the states that were there."""
+    """Bring missing states into being and step; a step that fails leaves the states that were there."""
     slots = [store.slots[index] for index in active]
     changing = [pair for pair in zip(slots, numbers, strict=True) if _changes(store, *pair)]
     becoming = [become(store.rule, store.kernel, slot, values) for slot, values in changing]
     fresh = [slot for slot, _ in changing if slot.alive is None]
     before = [slot.snapshot() for slot, _ in changing if slot.alive is not None]
-    try:
-        store.commit(becoming)
-        plan = store.plan()
+    with put_off():
+        try:
+            store.commit(becoming)
+            plan = store.plan()
+            for slot in slots:
+                slot.copy_in()
+            plan.run(active, flats, vectors)
+        except BaseException:
+            store.drop_states(fresh)
+            store.commit(before)
+            raise
         for slot in slots:
-            slot.copy_in()
-        plan.run(active, flats, vectors)
-    except BaseException:
-        store.drop_states(fresh)
-        store.commit(before)
-        raise
-    for slot in slots:
-        slot.leaf.steps += 1
-        slot.copy_out()
+            slot.copy_out()
 
 
 def _changes(store: Store, slot: Slot, numbers: Numbers) -> bool:

@@ -73,14 +73,15 @@ class Store:
         arrays = [(entry.name, check_parameter(entry.name, entry.value)) for entry in flat.entries]
         check_distinct([*((slot.name, slot.leaf.data) for slot in self.slots), *arrays])
         return [
-            self._make_slot(group, entry.name, entry.value, data)
-            for entry, (_, data) in zip(flat.entries, arrays, strict=True)
+            self._make_slot(group, entry.name, entry.value, array)
+            for entry, (_, array) in zip(flat.entries, arrays, strict=True)
         ]
 
-    def _make_slot(self, group: ParamGroup, name: str, given: Any, data: Array) -> Slot:
+    def _make_slot(self, group: ParamGroup, name: str, given: Any, array: Array) -> Slot:
+        data = array.view(np.ndarray)
         flat, private = flat_of(data)
         scalars = np.zeros(len(self.rule.scalar_states), np.float64)
-        return Slot(given, Leaf(name, data, flat, {}, scalars), group, private)
+        return Slot(given, Leaf(name, array, data, flat, {}, scalars), group, private, weakref.ref(array))
 
     def append(self, value: Any) -> Callable[[], None]:
         """Add one parameter to the first group and return what takes it back. Raises before anything changes."""
@@ -107,7 +108,7 @@ class Store:
     def find(self, key: object) -> Slot | None:
         """Return the slot of a name, a `Parameter` or an array."""
         for slot in self.slots:
-            if slot.given is key or slot.leaf.data is key or (isinstance(key, str) and slot.name == key):
+            if slot.given is key or slot.leaf.array is key or (isinstance(key, str) and slot.name == key):
                 return slot
         return None
 

@@ -107,7 +107,7 @@ def show(store: Store, name: str | None) -> None:
     if store.shown is not None and store.shown.name == view.name:
         return
     for slot in store.slots:
-        slot.check_writable()
+        slot.check_unchanged()
     values = compute(store, view)
     kept = [slot.leaf.data.copy() for slot in store.slots] if store.shown is None else store.shown.kept
     store.shown = Shown(view.name, kept)  # first, so that whatever interrupts this can be undone
@@ -119,7 +119,7 @@ def restore(store: Store) -> None:
     if store.shown is None:
         return
     for slot in store.slots:
-        slot.check_writable()
+        slot.check_unchanged()
     _put(store, store.shown.kept)
     store.shown = None
 

@@ -436,13 +436,19 @@ static int look_through_$S(int64_t rows, const int64_t *table, look_$S *look, do
 
 /* ---- after both element types ---- */
 
-/* Step every row of two tables, in place. Returns 0, or 1 without having changed anything where there is no memory. */
-int optdsl_step(int64_t rows_f32, const int64_t *table_f32, int64_t rows_f64, const int64_t *table_f64, int64_t threads) {
+static void count_step(int64_t rows, int64_t *table) {
+    for (int64_t r = 0; r < rows; ++r) ++table[r * COLUMNS + STEPS];
+}
+
+/* Step every row of two tables, in place, and count the step: one whose caller is interrupted is done or not begun, and its
+   count says which. Returns 0, or 1 without having changed anything where there is no memory. */
+int optdsl_step(int64_t rows_f32, int64_t *table_f32, int64_t rows_f64, int64_t *table_f64, int64_t threads) {
     step_f32 single;
     step_f64 wide;
     const int failed = begin_f32(&single, rows_f32, table_f32) | begin_f64(&wide, rows_f64, table_f64);
     if (!failed && rows_f32 > 0) run_f32(&single, threads);
     if (!failed && rows_f64 > 0) run_f64(&wide, threads);
+    if (!failed) count_step(rows_f32, table_f32), count_step(rows_f64, table_f64);
     end_f32(&single), end_f64(&wide);
     return failed;
 }

@@ -1,0 +1,1 @@
+"""What is promised of arrays, whatever their layout and whatever else lies in their memory."""
