@@ -103,8 +103,8 @@ class Plan(Protocol):
         """Step the leaves numbered in `active`, in place.
 
         `gradients[k]` (one-dimensional, contiguous, aligned, of the parameter's element type or for one of 16 bits of
-        float32, sharing no memory with parameters or states) and `hypers[k]` belong to leaf `active[k]`, whose step number is its `steps` + 1. Raises
-        MemoryError before anything has changed. Does not count the step.
+        float32, sharing no memory with parameters or states) and `hypers[k]` belong to leaf `active[k]`, whose step
+        number is its `steps` + 1. Raises MemoryError before anything has changed. Does not count the step.
         """
 
     def batch(self, groups: Sequence[Sequence[int]], ranges: Ranges) -> Batch | None:

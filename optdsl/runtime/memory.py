@@ -194,9 +194,9 @@ class Intake:
         A gradient that isn't goes through a staging array, which is made once. Raises as `as_gradient` does.
         """
         seen = self.seen
-        if seen is not None and seen is value and self.flat is not None:
-            if seen.shape == data.shape and seen.dtype == self.flat.dtype:
-                return self.flat
+        same = seen is not None and seen is value and seen.shape == data.shape
+        if same and self.flat is not None and value.dtype == self.flat.dtype:
+            return self.flat
         gradient = as_gradient(name, value, data)
         address = gradient.ctypes.data
         direct = gradient.flags.c_contiguous and gradient.flags.aligned

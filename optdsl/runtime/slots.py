@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.ir.storage import rounded, storage_type, store
+from optdsl.ir.storage import rounded, storage_type
 from optdsl.runtime.groups import ParamGroup
 from optdsl.runtime.half import MASTER, SINGLE, current, working
 from optdsl.runtime.kernel import Array, Kernel, Leaf
@@ -139,7 +139,9 @@ def become(rule: RuleInfo, kernel: Kernel, slot: Slot, numbers: Mapping[str, flo
         data = current(slot.leaf.data, slot.leaf.master) if missing else slot.leaf.data
         for state in rule.tensor_states:
             if state.name in alive:
-                states[state.name] = _initial(state, numbers, data) if state in missing else slot.leaf.states[state.name]
+                states[state.name] = (
+                    _initial(state, numbers, data) if state in missing else slot.leaf.states[state.name]
+                )
         for position, state in enumerate(rule.scalar_states):
             if state in missing:
                 scalars[position] = state.init(numbers, data)

@@ -187,7 +187,9 @@ def _read_states(store: Store, slot: Slot, given: Any, numbers: Mapping[str, flo
     what = f"state of {slot.name!r}"
     data, mastered = slot.leaf.data, slot.leaf.mastered
     if MASTER in mapping(given, what) and not mastered and "master_weights" in common_options(store.rule):
-        raise ValueError(f"{what} has a master copy of a parameter of 16 bits; make the optimizer with master_weights=True")
+        raise ValueError(
+            f"{what} has a master copy of a parameter of 16 bits; make the optimizer with master_weights=True"
+        )
     same_keys(given, [*alive, *[MASTER] * (mastered and MASTER in given)], what)
     states, scalars = {}, np.zeros_like(slot.leaf.scalars)
     if mastered:  # one made without master copies has lost nothing by it
