@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from optdsl.pipeline import compile_source
+from optdsl.resolve.names import RESERVED
 from optdsl.runtime import toolchain
 from optdsl.source import SourceFile
-from optdsl.resolve.names import RESERVED
 from tests.hostile.names import C_WORDS, PAYLOADS, PYTHON_WORDS
 
 # Words of the language, and options of every optimizer: a hyperparameter of their name takes their place.
