@@ -15,15 +15,16 @@ from optdsl.source import read
 
 from .inputs import Family, Input
 
-C_WORDS = (
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while _Bool _Complex "
-    "_Imaginary _Generic _Static_assert _Alignas _Atomic _Noreturn _Thread_local asm typeof linux unix i386 I NULL errno "
-    "INFINITY NAN HUGE_VAL M_PI EOF assert stdin stdout offsetof bool true1 complex main environ signgam __LINE__ "
-    "__FILE__ __func__ __x86_64__ __GNUC__ __builtin_trap __attribute__ SIZE_MAX INT64_MAX int64_t size_t expf sqrt "
-    "sqrtf fabs fabsf gamma lgamma tgamma y0 y1 j0 j1 jn erf exp2 log2 pow powf floor floorf fmin fmax fma isnan isinf "
-    "signbit copysign abs div index time exit abort malloc free memcpy memset printf system pthread_create restrict_"
-).split()
+C_WORDS = """
+auto break case char const continue default do double else enum extern float for goto if inline int long
+register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+_Bool _Complex _Imaginary _Generic _Static_assert _Alignas _Atomic _Noreturn _Thread_local asm typeof linux
+unix i386 I NULL errno INFINITY NAN HUGE_VAL M_PI EOF assert stdin stdout offsetof bool true1 complex main
+environ signgam __LINE__ __FILE__ __func__ __x86_64__ __GNUC__ __builtin_trap __attribute__ SIZE_MAX INT64_MAX
+int64_t size_t expf sqrt sqrtf fabs fabsf gamma lgamma tgamma y0 y1 j0 j1 jn erf exp2 log2 pow powf floor
+floorf fmin fmax fma isnan isinf signbit copysign abs div index time exit abort malloc free memcpy memset
+printf system pthread_create restrict_
+""".split()  # noqa: SIM905 - a list of one word a line is hard to read
 PYTHON_WORDS = (
     *keyword.kwlist,
     *keyword.softkwlist,
