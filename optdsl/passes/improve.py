@@ -33,7 +33,7 @@ ROUNDS = 4
 TRIALS = 3
 """How many forms of a region are validated before the author's stands."""
 WORK = 400_000
-"""What a search for cheaper forms may spend on a rule, far more than the bundled ones take. It is counted, not timed: a
+"""What a search for cheaper forms may spend on a rule. It is counted, not timed: a
 rule has the same code on every machine."""
 EVALUATED = 100
 """How much more it takes to evaluate an operation at the points of a validation than to weigh it."""
