@@ -240,8 +240,9 @@ def kernel(source: SourceFile, rule: Rule, exact: bool) -> str:
         counts += f"; as written {before[0]} and {before[1]}"
         table = "\n".join(_operations(rule, original, one))
         parts.append(f"{title}\n{counts}\n\n{table}\n\n{show_kernel(one)}")
-    if not program.simplified:
-        parts.append(f"the author's form stands: {program.reason}")
+    if program.reason:
+        stands = "some equations stand as written" if program.simplified else "the author's form stands"
+        parts.append(f"{stands}: {program.reason}")
     if program.rejected:
         parts.append("\n".join(["cheaper forms that were found wrong:", *(f"  {one}" for one in program.rejected)]))
     return "\n\n".join(parts)

@@ -111,8 +111,11 @@ def read(path: Path) -> SourceFile:
     nobody writes into is given up: TimeoutError.
     """
     with open(path, "rb", opener=_open) as file:
-        pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
-        data = _from_pipe(file.fileno(), str(path)) if pipe else file.read(MOST_BYTES)
+        if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+            data = _from_pipe(file.fileno(), str(path))
+        else:
+            os.set_blocking(file.fileno(), True)  # terminals and other devices
+            data = file.read(MOST_BYTES)
     return SourceFile(str(path), decode(data, str(path)))
 
 

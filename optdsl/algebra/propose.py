@@ -21,7 +21,7 @@ MOST_NODES = 120
 MOST_QUESTIONS = 60
 """Questions about one rule."""
 TOGETHER = 1.0
-"""Time for all of them; those about the bundled rules take a tenth."""
+"""Time for all of them."""
 
 
 class Proposer:

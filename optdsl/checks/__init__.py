@@ -16,7 +16,7 @@ from optdsl.diagnostics import Problem, in_order
 from optdsl.ir.nodes import Rule
 
 SECONDS = 1.5
-"""Processor time for all checks of a rule together; the bundled rules take a part of it."""
+"""Processor time for all checks of a rule together. On a very busy machine it cuts those of a large rule short."""
 
 Check = Callable[[Rule], Iterator[Problem]]
 

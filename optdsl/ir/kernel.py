@@ -93,8 +93,8 @@ class Kernel:
 class Program:
     """All variants of a rule. Bit i of a variant's number says that the i-th of `conditions` holds.
 
-    `simplified` is False where the author's form stands throughout, and `reason` then says why. `rejected` names the
-    cheaper forms of equations that turned out wrong, and in what.
+    `simplified` is False where the author's form stands throughout. `reason` says why it does, or why cheaper forms
+    were looked for in a part of the rule only. `rejected` names those that turned out wrong, and in what.
     """
 
     rule: Rule

@@ -33,8 +33,8 @@ ROUNDS = 4
 TRIALS = 3
 """How many forms of a region are validated before the author's stands."""
 WORK = 400_000
-"""What a search for cheaper forms may spend on a rule: the bundled ones take less than a tenth. It is counted, not timed,
-so that a rule has the same code on every machine."""
+"""What a search for cheaper forms may spend on a rule. It is counted, not timed: a
+rule has the same code on every machine."""
 EVALUATED = 100
 """How much more it takes to evaluate an operation at the points of a validation than to weigh it."""
 WORSE = 2

@@ -16,8 +16,18 @@ from pathlib import Path
 
 from .targets import TARGETS, seeds, words
 
-PACKAGES = ("optdsl.syntax", "optdsl.resolve", "optdsl.source", "optdsl.diagnostics", "optdsl.reading", "optdsl.allow",
-            "optdsl.runtime.checkpoint", "optdsl.runtime.statedict", "optdsl.runtime.options", "optdsl.runtime.groups")  # fmt: skip
+PACKAGES = (
+    "optdsl.syntax",
+    "optdsl.resolve",
+    "optdsl.source",
+    "optdsl.diagnostics",
+    "optdsl.reading",
+    "optdsl.allow",
+    "optdsl.runtime.checkpoint",
+    "optdsl.runtime.statedict",
+    "optdsl.runtime.options",
+    "optdsl.runtime.groups",
+)
 """The modules whose branches are counted."""
 
 

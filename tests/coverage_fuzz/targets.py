@@ -156,16 +156,66 @@ def seeds(target: str) -> Iterator[bytes]:
 def words(target: str) -> list[bytes]:
     """Return what inputs are made of, for a fuzzer to put in."""
     if target == "checkpoint":
-        return [b'"optdsl"', b'"state"', b'"steps"', b'"format"', b"__metadata__", b'"dtype"', b'"F64"', b'"BF16"',
-                b'"shape"', b'"data_offsets"', b"NaN", b"1e999", b"null", b"[]", b"{}", b'\\"', b"W.m"]  # fmt: skip
-    keywords = ("rule R(x, g)", "hyper", "state", "update", "def ", "view ", "claim", " from ", " in ", " when ", "if ",
-                " then ", " else ", " elif ", "not ", " and ", " or ", "inf", "x' = ", "|>", "equals ", "invariant ",
-                " -> ", " for ", " with ", "√", "²", "β₁", "# allow: ", "axes=rest", "norm(", '"', "∈", "′")  # fmt: skip
+        return [
+            b'"optdsl"',
+            b'"state"',
+            b'"steps"',
+            b'"format"',
+            b"__metadata__",
+            b'"dtype"',
+            b'"F64"',
+            b'"BF16"',
+            b'"shape"',
+            b'"data_offsets"',
+            b"NaN",
+            b"1e999",
+            b"null",
+            b"[]",
+            b"{}",
+            b'\\"',
+            b"W.m",
+        ]
+    keywords = (
+        "rule R(x, g)",
+        "hyper",
+        "state",
+        "update",
+        "def ",
+        "view ",
+        "claim",
+        " from ",
+        " in ",
+        " when ",
+        "if ",
+        " then ",
+        " else ",
+        " elif ",
+        "not ",
+        " and ",
+        " or ",
+        "inf",
+        "x' = ",
+        "|>",
+        "equals ",
+        "invariant ",
+        " -> ",
+        " for ",
+        " with ",
+        "√",
+        "²",
+        "β₁",
+        "# allow: ",
+        "axes=rest",
+        "norm(",
+        '"',
+        "∈",
+        "′",
+    )
     return [word.encode() for word in keywords]
 
 
 def kept() -> Path:
-    """Return the folder of inputs that broke a promise once: `TARGET-NAME` files."""
+    """Return the folder of inputs that broke a promise once, or come near to it: files `TARGET-NAME`."""
     return Path(__file__).resolve().parent.parent / "regressions" / "inputs"
 
 

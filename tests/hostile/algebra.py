@@ -12,20 +12,36 @@ _BODY = "update\n  m' = ema(m, g, a)\n  v' = {}\n  p' = p*b\n  x' = x - lr*({})\
 _RULE = _HYPERS + _STATES + _BODY
 
 _FORMS = (
-    "(x + g + m + 1)^{k}", "((x + g)^{k} + (m + v)^{k})/(1 + (x - g)^{k})", "sqrt(sqrt(x + sqrt(g + sqrt(m^2 + v))))",
-    "(a + b)^(c + a^b)", "exp(log(abs(x) + 1)*a)^b", "1/(1/(1/(1/x + 1/g) + 1/m) + 1/v)", "x^g^m", "(x^a)^b*(x^b)^c",
-    "sin(x)^{k} + cos(x)^{k}", "cbrt(x^3 + 3*x^2*g + 3*x*g^2 + g^3)", "tanh(log1p(expm1(exp(x*g*m*v))))",
-    "(1 - a^t)*(1 - b^t)*(1 - a^(t + 1))/((1 - (a*b)^t)*(1 - a^(2*t)))", "norm(x*g + norm(m*v + norm(x)))",
-    "min(max(x, g), max(m, v))^{k}", "x*1e308*1e-308*g^{k}", "(x^2 - g^2)/(x - g) + (x^{k} - m^{k})/(x - m)",
-    "sqrt((x + g)^2) - abs(x + g)", "floor(x*g)*floor(m*v)^{k}", "exp(x^2 + g^2 + m^2)*exp(-x^2 - g^2)",
-    "0.1*x + 0.2*g + 0.3*m + 0.7*(x + g*(m + v*(x + g*(m + v))))", "(a*x + b*g + c*m)^{k}/(lr*x + a*g + b*m)^{k}",
-    "sum(x^{k})*mean(g^{k})/(dot(x, g) + rms(m))^{k}", "log(x^2 + 1)/log(g^2 + 1)^{k}", "(x*g*m*v*a*b*c*lr*p)^{k}",
-)  # fmt: skip
+    "(x + g + m + 1)^{k}",
+    "((x + g)^{k} + (m + v)^{k})/(1 + (x - g)^{k})",
+    "sqrt(sqrt(x + sqrt(g + sqrt(m^2 + v))))",
+    "(a + b)^(c + a^b)",
+    "exp(log(abs(x) + 1)*a)^b",
+    "1/(1/(1/(1/x + 1/g) + 1/m) + 1/v)",
+    "x^g^m",
+    "(x^a)^b*(x^b)^c",
+    "sin(x)^{k} + cos(x)^{k}",
+    "cbrt(x^3 + 3*x^2*g + 3*x*g^2 + g^3)",
+    "tanh(log1p(expm1(exp(x*g*m*v))))",
+    "(1 - a^t)*(1 - b^t)*(1 - a^(t + 1))/((1 - (a*b)^t)*(1 - a^(2*t)))",
+    "norm(x*g + norm(m*v + norm(x)))",
+    "min(max(x, g), max(m, v))^{k}",
+    "x*1e308*1e-308*g^{k}",
+    "(x^2 - g^2)/(x - g) + (x^{k} - m^{k})/(x - m)",
+    "sqrt((x + g)^2) - abs(x + g)",
+    "floor(x*g)*floor(m*v)^{k}",
+    "exp(x^2 + g^2 + m^2)*exp(-x^2 - g^2)",
+    "0.1*x + 0.2*g + 0.3*m + 0.7*(x + g*(m + v*(x + g*(m + v))))",
+    "(a*x + b*g + c*m)^{k}/(lr*x + a*g + b*m)^{k}",
+    "sum(x^{k})*mean(g^{k})/(dot(x, g) + rms(m))^{k}",
+    "log(x^2 + 1)/log(g^2 + 1)^{k}",
+    "(x*g*m*v*a*b*c*lr*p)^{k}",
+)
 
 
 def expressions(chance: random.Random, number: int) -> Input:
     """An expression that computer algebra has trouble with, alone or with others."""
-    forms = [_FORMS[number % len(_FORMS)]] + chance.sample(_FORMS, number // len(_FORMS))
+    forms = [_FORMS[number % len(_FORMS)], *chance.sample(_FORMS, number // len(_FORMS))]
     k = chance.choice((2, 3, 7, 8, 17, 33, 64))
     value = " + ".join(f"({form.format(k=k)})" for form in forms)
     return Input(_RULE.format("ema(v, g^2, b)", value))
@@ -38,10 +54,21 @@ def random_expressions(chance: random.Random, number: int) -> Input:
     def grown(depth: int, names: tuple[str, ...]) -> str:
         if depth <= 0:
             return chance.choice(names)
-        form = chance.choice((
-            "({} + {})", "({} - {})", "{}*{}", "({})/({} + 1)", "sqrt(({})^2 + {}^2)", "max({}, {})",
-            "(if {} > {} then x else g)", "({})^2*({})", "exp(-({})^2 - {}^2)", "abs({} - {})", "({})^b*({})",
-        ))  # fmt: skip
+        form = chance.choice(
+            (
+                "({} + {})",
+                "({} - {})",
+                "{}*{}",
+                "({})/({} + 1)",
+                "sqrt(({})^2 + {}^2)",
+                "max({}, {})",
+                "(if {} > {} then x else g)",
+                "({})^2*({})",
+                "exp(-({})^2 - {}^2)",
+                "abs({} - {})",
+                "({})^b*({})",
+            )
+        )
         return str(form.format(grown(depth - 1, names), grown(depth - 1, names)))
 
     depth = 3 + number % 6
@@ -93,5 +120,8 @@ def conditions(chance: random.Random, number: int) -> Input:
 
 
 FAMILIES: tuple[tuple[str, Family], ...] = (
-    ("expressions", expressions), ("random", random_expressions), ("claims", claims), ("conditions", conditions),
-)  # fmt: skip
+    ("expressions", expressions),
+    ("random", random_expressions),
+    ("claims", claims),
+    ("conditions", conditions),
+)

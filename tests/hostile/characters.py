@@ -13,13 +13,77 @@ from .inputs import HEAD, Family, Input
 _GOOD = f"# A rule.\n{HEAD}update\n  x' = x - lr*g\n"
 
 CHARACTERS = (
-    *(chr(code) for code in (*range(0, 9), 11, 12, 13, *range(14, 32), 127, 0x80, 0x85, 0x9F)),
-    "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u202a", "\u202b", "\u202c", "\u202d", "\u202e",
-    "\u2066", "\u2067", "\u2068", "\u2069", "\u2028", "\u2029", "\u061c", "\u180e", "\u115f", "\u3164", "\uffa0",
-    "\u0301", "\u0338", "\u20dd", "\u034f", "\ufe0f", "\U000e0041", "\U000e0100", "\ufff9", "\uffff", "\U0010ffff",
-    "\ue000", "\ud800", "\udcff", "а", "е", "о", "х", "ɡ", "ⅼ", "ﬀ", "Å", "℮", "𝑥", "ℯ", "ª", "ſ", "K", "µ", "ﷺ",
-    "\u00a0", "\u3000", "\u2009", "（", "＝", "；", "´", "‵", "＂", "“", "⁄", "∕", "٪", "⩵", "𝟏", "Ⅷ", "½", "𐄂",
-)  # fmt: skip
+    *(chr(code) for code in (*range(9), 11, 12, 13, *range(14, 32), 127, 0x80, 0x85, 0x9F)),
+    "\u200b",
+    "\u200c",
+    "\u200d",
+    "\u2060",
+    "\ufeff",
+    "\u00ad",
+    "\u202a",
+    "\u202b",
+    "\u202c",
+    "\u202d",
+    "\u202e",
+    "\u2066",
+    "\u2067",
+    "\u2068",
+    "\u2069",
+    "\u2028",
+    "\u2029",
+    "\u061c",
+    "\u180e",
+    "\u115f",
+    "\u3164",
+    "\uffa0",
+    "\u0301",
+    "\u0338",
+    "\u20dd",
+    "\u034f",
+    "\ufe0f",
+    "\U000e0041",
+    "\U000e0100",
+    "\ufff9",
+    "\uffff",
+    "\U0010ffff",
+    "\ue000",
+    "\ud800",
+    "\udcff",
+    "а",
+    "е",
+    "о",
+    "х",
+    "ɡ",
+    "ⅼ",
+    "ﬀ",
+    "Å",
+    "℮",
+    "𝑥",
+    "ℯ",
+    "ª",
+    "ſ",
+    "K",
+    "µ",
+    "ﷺ",
+    "\u00a0",
+    "\u3000",
+    "\u2009",
+    "（",
+    "＝",
+    "；",
+    "´",
+    "‵",
+    "＂",
+    "“",
+    "⁄",
+    "∕",
+    "٪",
+    "⩵",
+    "𝟏",
+    "Ⅷ",
+    "½",
+    "𐄂",
+)
 """Controls, what has no width, changes of direction, marks, letters that look like others, blanks, and odd signs."""
 
 
@@ -27,11 +91,17 @@ def characters(chance: random.Random, number: int) -> Input:
     """A character, once or often, in one kind of place."""
     character = CHARACTERS[(number * 2 + number // 50) % len(CHARACTERS)] * chance.choice((1, 1, 2, 500))
     places = (
-        _GOOD.replace("# A", f"# {character}A"), _GOOD.replace("R(", f"R{character}("), _GOOD.replace("lr", f"l{character}r"),
-        _GOOD.replace(" - ", f" {character}- "), _GOOD.replace("\nhyper", f'\n  "{character}doc"\nhyper'),
-        _GOOD.replace("inf)", f'inf) "{character}"'), _GOOD + character, character + _GOOD,
-        _GOOD.replace("update", f"upd{character}ate"), _GOOD.replace("0.1", f"0.{character}1"),
-    )  # fmt: skip
+        _GOOD.replace("# A", f"# {character}A"),
+        _GOOD.replace("R(", f"R{character}("),
+        _GOOD.replace("lr", f"l{character}r"),
+        _GOOD.replace(" - ", f" {character}- "),
+        _GOOD.replace("\nhyper", f'\n  "{character}doc"\nhyper'),
+        _GOOD.replace("inf)", f'inf) "{character}"'),
+        _GOOD + character,
+        character + _GOOD,
+        _GOOD.replace("update", f"upd{character}ate"),
+        _GOOD.replace("0.1", f"0.{character}1"),
+    )
     return Input(places[number % len(places)])
 
 
@@ -39,23 +109,55 @@ def undecodable(chance: random.Random, number: int) -> Input:
     """Bytes that aren't UTF-8, or aren't text."""
     good = _GOOD.encode()
     wrong = (
-        b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82", b"\x80", b"\xf0\x9f\x98", b"\xc3\x28",
-        b"\xfe\xff", b"\xff\xfe", b"\x00",
-    )  # fmt: skip
+        b"\xff",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xe2\x82",
+        b"\x80",
+        b"\xf0\x9f\x98",
+        b"\xc3\x28",
+        b"\xfe\xff",
+        b"\xff\xfe",
+        b"\x00",
+    )
     place = chance.randrange(len(good) + 1)
     rows = (
-        good[:place] + wrong[number % len(wrong)] + good[place:], good + wrong[number % len(wrong)],
-        _GOOD.encode("utf-16"), _GOOD.encode("utf-32"), _GOOD.replace("A rule", "Ä").encode("latin-1"),
-        chance.randbytes(chance.choice((1, 100, 10_000))), b"\x00" * 5_000, b"\x1f\x8b\x08" + chance.randbytes(500),
-        b"\x7fELF" + chance.randbytes(500), good * 5, b"\xef\xbb\xbf" * 3 + good,
-    )  # fmt: skip
+        good[:place] + wrong[number % len(wrong)] + good[place:],
+        good + wrong[number % len(wrong)],
+        _GOOD.encode("utf-16"),
+        _GOOD.encode("utf-32"),
+        _GOOD.replace("A rule", "Ä").encode("latin-1"),
+        chance.randbytes(chance.choice((1, 100, 10_000))),
+        b"\x00" * 5_000,
+        b"\x1f\x8b\x08" + chance.randbytes(500),
+        b"\x7fELF" + chance.randbytes(500),
+        good * 5,
+        b"\xef\xbb\xbf" * 3 + good,
+    )
     return Input(rows[number % len(rows)])
 
 
 def line_ends(chance: random.Random, number: int) -> Input:
     """Ends of lines of other systems, mixed, and marks of byte order in the middle."""
-    ends = ("\r\n", "\r", "\n\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\r\r\n", "\n\ufeff", "\ufeff\n", "\\\n",
-            "\n\x00", "\t\n", "\x1c", "\x1e")  # fmt: skip
+    ends = (
+        "\r\n",
+        "\r",
+        "\n\r",
+        "\x0b",
+        "\x0c",
+        "\x85",
+        "\u2028",
+        "\u2029",
+        "\r\r\n",
+        "\n\ufeff",
+        "\ufeff\n",
+        "\\\n",
+        "\n\x00",
+        "\t\n",
+        "\x1c",
+        "\x1e",
+    )
     lines = _text(chance).split("\n") if number % 2 else _GOOD.split("\n")
     chosen = chance.choices((*ends, "\n"), k=2) if number >= len(ends) else [ends[number]] * 2
     return Input("".join(line + chance.choice(chosen) for line in lines))
@@ -69,8 +171,23 @@ def _text(chance: random.Random) -> str:
 
 
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
-_ADDED = (*"()[]'\"=^*,:#<>!&|+-/.;$@{}²√′λ\n\t\\%", "if ", " then ", " else ", "when ", "in ", "update\n", "->",
-          " from Adam", "|>", "**", "base", "inf", "1e9", "true ")  # fmt: skip
+_ADDED = (
+    *"()[]'\"=^*,:#<>!&|+-/.;$@{}²√′λ\n\t\\%",
+    "if ",
+    " then ",
+    " else ",
+    "when ",
+    "in ",
+    "update\n",
+    "->",
+    " from Adam",
+    "|>",
+    "**",
+    "base",
+    "inf",
+    "1e9",
+    "true ",
+)
 
 
 def mutated(chance: random.Random, number: int) -> Input:
@@ -104,15 +221,25 @@ def soup(chance: random.Random, number: int) -> Input:
     filling = line if number % 3 else value
     head = chance.choice(("rule R(x, g)", "rule R(x, g) from Adam", "rule R(x, g) = adam |> ema", f"rule {line()}"))
     sections = [
-        "hyper", *(f"  lr{i or ''} = {filling()}" for i in range(chance.randrange(3))),
-        "state", *(f"  m{i or ''} = {filling()}" for i in range(chance.randrange(3))), f"def f(a) = {filling()}",
-        "update", f"  m' = {filling()}", f"  x' = {filling()}", f"view w = {filling()}",
-        "claim", f"  {chance.choice(('equals', 'invariant', 'still when', 'descends'))} {filling()}",
-    ]  # fmt: skip
+        "hyper",
+        *(f"  lr{i or ''} = {filling()}" for i in range(chance.randrange(3))),
+        "state",
+        *(f"  m{i or ''} = {filling()}" for i in range(chance.randrange(3))),
+        f"def f(a) = {filling()}",
+        "update",
+        f"  m' = {filling()}",
+        f"  x' = {filling()}",
+        f"view w = {filling()}",
+        "claim",
+        f"  {chance.choice(('equals', 'invariant', 'still when', 'descends'))} {filling()}",
+    ]
     return Input("\n".join([head, *(part for part in sections if chance.random() < 0.9)]) + "\n")
 
 
 FAMILIES: tuple[tuple[str, Family], ...] = (
-    ("characters", characters), ("undecodable", undecodable), ("line ends", line_ends), ("mutated", mutated),
+    ("characters", characters),
+    ("undecodable", undecodable),
+    ("line ends", line_ends),
+    ("mutated", mutated),
     ("soup", soup),
-)  # fmt: skip
+)

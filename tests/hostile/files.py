@@ -22,23 +22,40 @@ def bases(chance: random.Random, number: int) -> Input:
         f"r{count}.opt": _TRANSFORM
     }
     rows = (
-        Input(_FROM.format("R", "R0"), beside=chain), Input(_FROM.format("R", "R0"), beside=circle),
-        Input(_FROM.format("R", "R")), Input(_FROM.format("R", "B"), beside={"b.opt": _FROM.format("B", "R")}),
-        Input(f"rule R(x, g) = {stages}\n", beside=wide), Input("rule R(x, g) = r0 |> adam\n", beside=doubling),
+        Input(_FROM.format("R", "R0"), beside=chain),
+        Input(_FROM.format("R", "R0"), beside=circle),
+        Input(_FROM.format("R", "R")),
+        Input(_FROM.format("R", "B"), beside={"b.opt": _FROM.format("B", "R")}),
+        Input(f"rule R(x, g) = {stages}\n", beside=wide),
+        Input("rule R(x, g) = r0 |> adam\n", beside=doubling),
         Input("rule R(x, g) = " + " |> ".join(["scale"] * count) + " |> adam\n"),
-        Input("rule R(x, g) = " + " |> ".join(["adam"] * count)), Input("rule R(x, g) = r |> r"),
-        Input(_FROM.format("R", ("../../etc/passwd", "/etc/passwd", "a/../../b", "..", ".", "~", "C:/x", "a/b/c/d/e/f", "dev/null")[count % 9])),
-        Input(_FROM.format("R", "B"), links={"b.opt": "b.opt"}), Input(_FROM.format("R", "B"), pipes=("b.opt",)),
+        Input("rule R(x, g) = " + " |> ".join(["adam"] * count)),
+        Input("rule R(x, g) = r |> r"),
+        Input(
+            _FROM.format(
+                "R",
+                ("../../etc/passwd", "/etc/passwd", "a/../../b", "..", ".", "~", "C:/x", "a/b/c/d/e/f", "dev/null")[
+                    count % 9
+                ],
+            )
+        ),
+        Input(_FROM.format("R", "B"), links={"b.opt": "b.opt"}),
+        Input(_FROM.format("R", "B"), pipes=("b.opt",)),
         Input(_FROM.format("R", "B"), sparse={"b.opt": 1 << 32}),
-    )  # fmt: skip
+    )
     return rows[number % len(rows)]
 
 
 def grown(chance: random.Random, number: int) -> Input:
     """Rules made from others that grow with each: `base` written out again and again, chains of large rules."""
     count = (3, 6, 9, 12, 15)[number % 5]
-    body = ("base*base + base", "base + g*base", "base*0.5 + sqrt(base^2 + 1)", "if base > x then base else x - base",
-            "base - lr*(base - x)")[number // 5 % 5]  # fmt: skip
+    body = (
+        "base*base + base",
+        "base + g*base",
+        "base*0.5 + sqrt(base^2 + 1)",
+        "if base > x then base else x - base",
+        "base - lr*(base - x)",
+    )[number // 5 % 5]
     own = {f"r{i}.opt": f"rule R{i}(x, g) from R{i + 1}\nupdate\n  x' = {body}\n" for i in range(count)}
     large = " |> ".join(
         chance.choices(("adam", "ema", "trust_ratio", "lookahead", "trace", "clip_rms", "centralize"), k=count)
@@ -53,20 +70,58 @@ def grown(chance: random.Random, number: int) -> Input:
 
 def paths(chance: random.Random, number: int) -> Input:
     """What is named where a file should be: devices, pipes, folders, links in circles, odd names, very large files."""
-    odd = ("a\nb.opt", "a b.opt", "-x.opt", "--help.opt", "é.opt", "\u202etpo.a", "a'b\".opt", "1a.opt", "class.opt", ".opt",
-           "a.opt.opt", "a" * 240 + ".opt", "*.opt", "$(id).opt", "numpy.opt", "json.opt", "a%s{}.opt", "\x1b[31m.opt",
-           "opt", "r.OPT", "con.opt", "\udcff.opt", "__init__.opt", "a.b.opt", "μ.opt")  # fmt: skip
+    odd = (
+        "a\nb.opt",
+        "a b.opt",
+        "-x.opt",
+        "--help.opt",
+        "é.opt",
+        "\u202etpo.a",
+        "a'b\".opt",
+        "1a.opt",
+        "class.opt",
+        ".opt",
+        "a.opt.opt",
+        "a" * 240 + ".opt",
+        "*.opt",
+        "$(id).opt",
+        "numpy.opt",
+        "json.opt",
+        "a%s{}.opt",
+        "\x1b[31m.opt",
+        "opt",
+        "r.OPT",
+        "con.opt",
+        "\udcff.opt",
+        "__init__.opt",
+        "a.b.opt",
+        "μ.opt",
+    )
     rows = (
-        Input(name="/dev/zero"), Input(name="/dev/null"), Input(name="/dev/full"), Input(name="/dev/urandom"),
-        Input(name="p.opt", pipes=("p.opt",)), Input(name="d.opt", folders=("d.opt",)),
-        Input(name="d", folders=("d/e.opt",)), Input(name="d", folders=("d",), pipes=("d/p.opt",)),
-        Input(name="l.opt", links={"l.opt": "l.opt"}), Input(name="l.opt", links={"l.opt": "m.opt", "m.opt": "l.opt"}),
-        Input(name="l.opt", links={"l.opt": "nothing"}), Input(name="l.opt", links={"l.opt": "/etc/passwd"}),
-        Input(name="d", folders=("d",), links={"d/d": "..", "d/l.opt": "l.opt"}), Input(name="missing.opt"),
-        Input(name="missing\x1b[31m\n.opt"), Input(name="s.opt", sparse={"s.opt": 1 << 36}), Input(name="/proc/self/mem"),
-        Input(name="/proc/self/environ"), Input(name="/"), Input(name="/dev/stdin"), Input(name="d", beside={f"d/{i}.opt": _PLAIN for i in range(30)}),
-        Input(name="/sys/kernel"), Input(name="d", beside={"d/r.opt": _PLAIN, "d/e/r.opt": _PLAIN}),
-    )  # fmt: skip
+        Input(name="/dev/zero"),
+        Input(name="/dev/null"),
+        Input(name="/dev/full"),
+        Input(name="/dev/urandom"),
+        Input(name="p.opt", pipes=("p.opt",)),
+        Input(name="d.opt", folders=("d.opt",)),
+        Input(name="d", folders=("d/e.opt",)),
+        Input(name="d", folders=("d",), pipes=("d/p.opt",)),
+        Input(name="l.opt", links={"l.opt": "l.opt"}),
+        Input(name="l.opt", links={"l.opt": "m.opt", "m.opt": "l.opt"}),
+        Input(name="l.opt", links={"l.opt": "nothing"}),
+        Input(name="l.opt", links={"l.opt": "/etc/passwd"}),
+        Input(name="d", folders=("d",), links={"d/d": "..", "d/l.opt": "l.opt"}),
+        Input(name="missing.opt"),
+        Input(name="missing\x1b[31m\n.opt"),
+        Input(name="s.opt", sparse={"s.opt": 1 << 36}),
+        Input(name="/proc/self/mem"),
+        Input(name="/proc/self/environ"),
+        Input(name="/"),
+        Input(name="/dev/stdin"),
+        Input(name="d", beside={f"d/{i}.opt": _PLAIN for i in range(30)}),
+        Input(name="/sys/kernel"),
+        Input(name="d", beside={"d/r.opt": _PLAIN, "d/e/r.opt": _PLAIN}),
+    )
     if number < len(rows):
         return rows[number]
     return Input(_PLAIN, name=odd[(number - len(rows)) % len(odd)])
@@ -74,8 +129,28 @@ def paths(chance: random.Random, number: int) -> Input:
 
 def intervals(chance: random.Random, number: int) -> Input:
     """Intervals and defaults that hold no number, or hold too many."""
-    ends = ("inf", "-inf", "0", "1", "1e308", "-1e308", "nan", "0/0", "inf - inf", "1/0", "lr", "true", "2^0.5", "1e-400",
-            "5e-324", "-0", "9^9^9", "sqrt(-1)", "x", "t")  # fmt: skip
+    ends = (
+        "inf",
+        "-inf",
+        "0",
+        "1",
+        "1e308",
+        "-1e308",
+        "nan",
+        "0/0",
+        "inf - inf",
+        "1/0",
+        "lr",
+        "true",
+        "2^0.5",
+        "1e-400",
+        "5e-324",
+        "-0",
+        "9^9^9",
+        "sqrt(-1)",
+        "x",
+        "t",
+    )
     low, high, default = (chance.choice(ends) for _ in range(3))
     opening, closing = chance.choice("[("), chance.choice("])")
     flag = chance.choice(("", "\n  flag = true in [0, 1]", "\n  e = lr*2 in (0, lr)", "\n  z = z"))

@@ -15,23 +15,67 @@ from optdsl.source import read
 
 from .inputs import Family, Input
 
-C_WORDS = (
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while _Bool _Complex "
-    "_Imaginary _Generic _Static_assert _Alignas _Atomic _Noreturn _Thread_local asm typeof linux unix i386 I NULL errno "
-    "INFINITY NAN HUGE_VAL M_PI EOF assert stdin stdout offsetof bool true1 complex main environ signgam __LINE__ "
-    "__FILE__ __func__ __x86_64__ __GNUC__ __builtin_trap __attribute__ SIZE_MAX INT64_MAX int64_t size_t expf sqrt "
-    "sqrtf fabs fabsf gamma lgamma tgamma y0 y1 j0 j1 jn erf exp2 log2 pow powf floor floorf fmin fmax fma isnan isinf "
-    "signbit copysign abs div index time exit abort malloc free memcpy memset printf system pthread_create restrict_"
-).split()
+C_WORDS = """
+auto break case char const continue default do double else enum extern float for goto if inline int long
+register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+_Bool _Complex _Imaginary _Generic _Static_assert _Alignas _Atomic _Noreturn _Thread_local asm typeof linux
+unix i386 I NULL errno INFINITY NAN HUGE_VAL M_PI EOF assert stdin stdout offsetof bool true1 complex main
+environ signgam __LINE__ __FILE__ __func__ __x86_64__ __GNUC__ __builtin_trap __attribute__ SIZE_MAX INT64_MAX
+int64_t size_t expf sqrt sqrtf fabs fabsf gamma lgamma tgamma y0 y1 j0 j1 jn erf exp2 log2 pow powf floor
+floorf fmin fmax fma isnan isinf signbit copysign abs div index time exit abort malloc free memcpy memset
+printf system pthread_create restrict_
+""".split()  # noqa: SIM905 - a list of one word a line is hard to read
 PYTHON_WORDS = (
-    *keyword.kwlist, *keyword.softkwlist, *(name for name in dir(builtins) if name.islower()),
-    "__class__", "__init__", "__dict__", "__slots__", "__import__", "__builtins__", "__file__", "__name__", "self", "cls",
-    "np", "numpy", "os", "sys", "Path", "annotations", "kernel", "step", "state", "rule", "params", "param_groups",
-    "defaults", "load_state_dict", "view", "eval", "train", "lr_", "_", "__", "___", "_lr", "lr__", "args", "kwargs",
-    "grads", "closure", "clip_norm", "clip_value", "nonfinite", "master_weights", "target", "threads", "mro", "name",
+    *keyword.kwlist,
+    *keyword.softkwlist,
+    *(name for name in dir(builtins) if name.islower()),
+    "__class__",
+    "__init__",
+    "__dict__",
+    "__slots__",
+    "__import__",
+    "__builtins__",
+    "__file__",
+    "__name__",
+    "self",
+    "cls",
+    "np",
+    "numpy",
+    "os",
+    "sys",
+    "Path",
+    "annotations",
+    "kernel",
+    "step",
+    "state",
+    "rule",
+    "params",
+    "param_groups",
+    "defaults",
+    "load_state_dict",
+    "view",
+    "eval",
+    "train",
+    "lr_",
+    "_",
+    "__",
+    "___",
+    "_lr",
+    "lr__",
+    "args",
+    "kwargs",
+    "grads",
+    "closure",
+    "clip_norm",
+    "clip_value",
+    "nonfinite",
+    "master_weights",
+    "target",
+    "threads",
+    "mro",
+    "name",
     *np._core.umath.__dict__.keys() - {"_"},
-)  # fmt: skip
+)
 
 
 @cache
@@ -78,13 +122,50 @@ def ours(chance: random.Random, number: int) -> Input:
 
 
 PAYLOADS = (
-    "*/ int injected(void) {{ return 1; }} /*", "/* */ */", '"""\nimport os; os.abort()\n"""', "'''", '\\', "\\\\", "??/",
-    "??/\n*/", "%s %n %d", "{{}} {{0}} {{x}}", "$T ${{S}} $$", '\\" + __import__("os").abort() + "', "#line 1 \"x\"",
-    "#include </etc/passwd>", "\\u002a/", "\\x2a/", "\\N{{ASTERISK}}/", "*\u200b/", "*\\\n/", "$(reboot)", "`id`",
-    "<script>", "\u202e*/\u202c", "]]>", "// \\", "%:include", "<%", "_Pragma(\"GCC error\")", "# -*- coding: rot13 -*-",
-    "# type: ignore", "'; DROP TABLE", "\x1b[31m", "\x1b]0;title\x07", "[bold]x[/bold]", "[link=http://x]", "\\begin{{x}}",
-    "\\input{{/etc/passwd}}", "$$\\write18{{id}}$$", "a" * 5_000, "-" * 3_000, "\t\t", "\u2028import os", "é" * 300,
-)  # fmt: skip
+    "*/ int injected(void) {{ return 1; }} /*",
+    "/* */ */",
+    '"""\nimport os; os.abort()\n"""',
+    "'''",
+    "\\",
+    "\\\\",
+    "??/",
+    "??/\n*/",
+    "%s %n %d",
+    "{{}} {{0}} {{x}}",
+    "$T ${{S}} $$",
+    '\\" + __import__("os").abort() + "',
+    '#line 1 "x"',
+    "#include </etc/passwd>",
+    "\\u002a/",
+    "\\x2a/",
+    "\\N{{ASTERISK}}/",
+    "*\u200b/",
+    "*\\\n/",
+    "$(reboot)",
+    "`id`",
+    "<script>",
+    "\u202e*/\u202c",
+    "]]>",
+    "// \\",
+    "%:include",
+    "<%",
+    '_Pragma("GCC error")',
+    "# -*- coding: rot13 -*-",
+    "# type: ignore",
+    "'; DROP TABLE",
+    "\x1b[31m",
+    "\x1b]0;title\x07",
+    "[bold]x[/bold]",
+    "[link=http://x]",
+    "\\begin{{x}}",
+    "\\input{{/etc/passwd}}",
+    "$$\\write18{{id}}$$",
+    "a" * 5_000,
+    "-" * 3_000,
+    "\t\t",
+    "\u2028import os",
+    "é" * 300,
+)
 
 
 def injection(chance: random.Random, number: int) -> Input:
@@ -92,8 +173,11 @@ def injection(chance: random.Random, number: int) -> Input:
     payload = PAYLOADS[number % len(PAYLOADS)].replace("{{", "{").replace("}}", "}")
     line, quoted = payload.replace("\n", " "), payload.replace('"', "'").replace("\n", " ")
     places = (
-        ("# {0}", 'doc', "r.opt"), ("", '{1}', "r.opt"), ("", "doc", "{1}.opt"), ("# {0}", "{1}", "{1}.opt"),
-    )  # fmt: skip
+        ("# {0}", "doc", "r.opt"),
+        ("", "{1}", "r.opt"),
+        ("", "doc", "{1}.opt"),
+        ("# {0}", "{1}", "{1}.opt"),
+    )
     above, doc, name = (part.format(line, quoted) for part in places[(number // len(PAYLOADS) + number) % 4])
     text = (
         f'{above}\nrule R(x, g)\n  "{doc}"\n  cite "{doc}" "{doc}"\n  family "{doc}"\nhyper\n'
@@ -104,6 +188,8 @@ def injection(chance: random.Random, number: int) -> Input:
 
 
 FAMILIES: tuple[tuple[str, Family], ...] = (
-    ("C names", _family(C_WORDS, 3)), ("Python names", _family(list(PYTHON_WORDS), 7)), ("our names", ours),
+    ("C names", _family(C_WORDS, 3)),
+    ("Python names", _family(list(PYTHON_WORDS), 7)),
+    ("our names", ours),
     ("injection", injection),
-)  # fmt: skip
+)

@@ -58,7 +58,8 @@ class Run:
 def verbs(number: int) -> tuple[tuple[str, ...], ...]:
     """Return what an input of some number is put through. The last one may change the file."""
     return (
-        ("check", "--seconds", "1"), ("show", "--as", VIEWS[number % len(VIEWS)]), ("compile", "-t", "numpy", "-o", "out"),
+        ("check", "--seconds", "1"), ("show", "--as", VIEWS[number % len(VIEWS)]),
+        ("compile", "-t", "numpy", "-o", "out"),
         ("compile", "-t", "c", "-o", "out"), ("fmt", "--unicode") if number % 2 else ("fmt",),
     )  # fmt: skip
 

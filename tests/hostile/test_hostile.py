@@ -51,10 +51,17 @@ def _large(arguments: list[str]) -> int:
 
 @pytest.mark.parametrize(
     ("main", "wrong"),
-    [(_forever, "SIGXCPU"), (_large, "a failure inside"), (lambda arguments: os.abort(), "SIGABRT"),
-     (lambda arguments: 1, "without a slug"), (lambda arguments: 9, "exit status 9"), (lambda arguments: 3, "without a word"),
-     (lambda arguments: bool(print("\x1b[2J")), "U+001B"), (lambda arguments: 0, "")],
-)  # fmt: skip
+    [
+        (_forever, "SIGXCPU"),
+        (_large, "a failure inside"),
+        (lambda arguments: os.abort(), "SIGABRT"),
+        (lambda arguments: 1, "without a slug"),
+        (lambda arguments: 9, "exit status 9"),
+        (lambda arguments: 3, "without a word"),
+        (lambda arguments: bool(print("\x1b[2J")), "U+001B"),
+        (lambda arguments: 0, ""),
+    ],
+)
 def test_what_goes_wrong_is_seen(
     main: Callable[[list[str]], int], wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

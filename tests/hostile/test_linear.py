@@ -1,4 +1,4 @@
-"""Reading and formatting take time in proportion to the text: calls are counted, and processor time where one is long."""
+"""Reading and formatting take time in proportion to the text: calls are counted, and processor time within one call."""
 
 from __future__ import annotations
 
