@@ -128,7 +128,8 @@ def test_a_thousand_small_updates(target: str) -> None:
     assert (keeping.state["0"]["master"] == single).all()
     assert single[0] < 0.02
     assert [str(each.message) for each in caught] == [
-        "step 1 moved '0' by too little for bfloat16: rounding undid 100 % of the updates; master_weights=True keeps them"
+        "step 1 moved '0' by too little for bfloat16: rounding undid 100 % of the updates; "
+        "master_weights=True keeps them"
     ]
     assert caught[0].filename == __file__
 
@@ -225,12 +226,12 @@ def test_checkpoints_with_and_without_master_copies(half: np.dtype[Any]) -> None
     assert (fresh.state["0"]["master"] == 1).all()
     wrong = with_master.state_dict()
     wrong["state"]["0"]["master"] = wrong["state"]["0"]["master"].astype(half)
-    with pytest.raises(ValueError, match="'master' is .*; expected float32"):
+    with pytest.raises(ValueError, match=r"'master' is .*; expected float32"):
         fresh.load_state_dict(wrong)
 
 
 def test_views_read_the_master_copy(target: str) -> None:
-    """A view is computed in float32 from the master, rounded to the parameter's type; `train` puts the parameter back."""
+    """A view is computed in float32 from the master, and rounded; `train` puts the parameter back."""
     x, y = np.ones(5, BFLOAT16), np.ones(5, np.float32)
     made = load("schedulefreesgd", target)
     optimizer, single = made([x], lr=1e-3, master_weights=True), made([y], lr=1e-3)
