@@ -450,7 +450,8 @@ def test_memory_of_saving_and_loading(layout: str, tmp_path: Path) -> None:
     assert size > 2 * big.nbytes
     other = made_adam({"x": x.copy()})
     peaks = []
-    for action in (lambda: opt.save(path), lambda: other.load(path)):
+    actions: tuple[Callable[[], None], ...] = (lambda: opt.save(path), lambda: other.load(path))
+    for action in actions:
         tracemalloc.start()
         action()
         peaks.append(tracemalloc.get_traced_memory()[1])
