@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 def trained(steps: int = 2) -> tuple[dict[str, Array], Optimizer]:
     """Return parameters and an optimizer that has made some steps."""
-    params = {"W": np.ones((2, 3)), "b": np.ones(2, np.float32), "frozen": np.ones(1)}
+    params: dict[str, Array] = {"W": np.ones((2, 3)), "b": np.ones(2, np.float32), "frozen": np.ones(1)}
     opt = Adam(params)
     for step in range(steps):
         chance = np.random.default_rng(step)

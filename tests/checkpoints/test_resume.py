@@ -27,6 +27,8 @@ from tests.targets.support import (
 PAUSE, END = 3, 5
 """Steps before the interruption, and in all."""
 
+DTYPES: tuple[Float, ...] = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 def parameters(dtype: Float) -> dict[str, Array]:
     """Return parameters of every layout, the same at each call."""
@@ -48,6 +50,8 @@ def made(kind: type[Optimizer], params: Mapping[str, Array], options: Options) -
     """Return an optimizer of two groups, one of them with a schedule where the rule has a rate."""
     rates: Options = {hyper.name: Cosine(0.05, 20) for hyper in kind.rule.hypers if hyper.name in {"lr", "eta"}}
     names = list(params)
+    if any(hyper.name == "ema" for hyper in kind.rule.hypers):
+        options = {"ema": 0.25, **options}
     groups = [{"params": {name: params[name] for name in part}} for part in (names[:3], names[3:])]
     return kind([{**groups[0], **rates}, groups[1]], **options)
 
@@ -121,7 +125,7 @@ def test_every_rule_goes_on_from_target_to_target(
     kinds = targets(rule)
     *_, switched, fast = option_sets(rule_named(rule))
     apart = rounds_apart(rule_named(rule))
-    for dtype, options in product((np.dtype(np.float32), np.dtype(np.float64)), (switched, fast)):
+    for dtype, options in product(DTYPES, (switched, fast)):
         whole = {target: uninterrupted(kind, options, dtype) for target, kind in kinds.items()}
         for first, second in product(kinds, kinds):
             if first != second and apart:
@@ -131,7 +135,7 @@ def test_every_rule_goes_on_from_target_to_target(
             assert_same_path([resumed], [whole[second]])
 
 
-def test_every_rule_goes_on_where_there_is_one_target(rule: str, dtype: Float, tmp_path: Path, unsynced: None) -> None:
+def test_every_rule_goes_on_by_itself(rule: str, dtype: Float, tmp_path: Path, unsynced: None) -> None:
     kind = load(rule, "numpy")
     *_, options = option_sets(rule_named(rule))
     assert_same_path([interrupted(kind, kind, options, dtype, tmp_path / "a")], [uninterrupted(kind, options, dtype)])

@@ -90,7 +90,8 @@ def test_what_another_writes_at_this_moment_is_left_alone(tmp_path: Path) -> Non
 
 
 def test_a_file_swept_before_it_was_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock, swept = module._lock, []
+    lock = module._lock
+    swept: list[str] = []
 
     def late(descriptor: int, wait: bool) -> bool:
         if wait and not swept:
@@ -110,7 +111,7 @@ def test_where_nothing_can_be_locked_nothing_is_removed(tmp_path: Path, monkeypa
     def refuse(descriptor: int, how: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(module.fcntl, "flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     replace(tmp_path / "a")
     assert len(contents(tmp_path)) == 2
     monkeypatch.undo()
@@ -449,7 +450,8 @@ def test_memory_of_saving_and_loading(layout: str, tmp_path: Path) -> None:
     assert size > 2 * big.nbytes
     other = made_adam({"x": x.copy()})
     peaks = []
-    for action in (lambda: opt.save(path), lambda: other.load(path)):
+    actions: tuple[Callable[[], None], ...] = (lambda: opt.save(path), lambda: other.load(path))
+    for action in actions:
         tracemalloc.start()
         action()
         peaks.append(tracemalloc.get_traced_memory()[1])
