@@ -28,9 +28,9 @@ whole process. It is taken back where `CC` asks for it, `CFLAGS` of the environm
 that does the flushing, which a script may ask for after these, is left out with all other.
 
 Loops are not unswitched: a scalar condition is decided before the loop and costs a blend in it, which memory hides,
-while a copy of the loop for every combination of conditions takes a second to compile. Nor are jumps threaded: gcc would
-tell every way through nested conditions apart before it turns them into blends, and make half as many instructions again
-of those in Rprop.
+while a copy of the loop for every combination of conditions takes a second to compile. Nor are jumps threaded: gcc
+would tell every way through nested conditions apart before it turns them into blends, and make half as many
+instructions again of those in Rprop.
 
 Functions of the library aren't built in: a compiler that knows `cbrt` computes `cbrt(0.1)` itself, and rounds otherwise
 than the library does, which Python's scalars are computed by."""
