@@ -97,7 +97,7 @@ def test_schedules_go_on_past_two_billion_steps(target: str) -> None:
 
 @elsewhere("tensorflow/tensorflow#35444")
 def test_the_first_step_is_step_1(target: str) -> None:
-    """T is 1 at the first step, so that Adam's first step is lr*g/(|g| + eps).
+    """The step number is 1 at the first step, so that Adam's first step is lr*g/(abs(g) + eps).
 
     A report had the counter raised before it was read, so that the first step was corrected as if it were the second.
     """

@@ -47,7 +47,7 @@ def test_adam_and_its_kin_stand_still_at_a_zero_gradient(rule: str, half: np.dty
 @pytest.mark.parametrize("rule", ["adan", "novograd", "adadelta"])
 @elsewhere("google-deepmind/optax#1789", "google-deepmind/optax#1790")
 def test_adan_novograd_and_adadelta_stand_still(rule: str, half: np.dtype[np.floating], target: str) -> None:
-    """So do rules with several moments, or one for a whole tensor.
+    """Rules with several moments, or with one for a whole tensor, stand still at zero gradients.
 
     Once the Adam family had been mended, Adan and NovoGrad still divided 0 by 0.
     """
@@ -58,7 +58,7 @@ def test_adan_novograd_and_adadelta_stand_still(rule: str, half: np.dtype[np.flo
 @pytest.mark.parametrize("rule", ["rmsprop", "adagrad"])
 @elsewhere("google-deepmind/optax#1784")
 def test_root_mean_squares_stand_still(rule: str, half: np.dtype[np.floating], target: str) -> None:
-    """So do rules that divide by a root mean square, wherever they add their eps.
+    """Rules that divide by a root mean square stand still at zero gradients, wherever they add their eps.
 
     An infinite scale, one over a root of zero and an eps of zero, was multiplied by a gradient of zero.
     """
@@ -68,7 +68,7 @@ def test_root_mean_squares_stand_still(rule: str, half: np.dtype[np.floating], t
 @half
 @elsewhere("google-deepmind/optax#1768")
 def test_a_maximum_norm_stands_still(half: np.dtype[np.floating], target: str) -> None:
-    """So does a rule that divides by a maximum of magnitudes.
+    """A rule that divides by a maximum of magnitudes stands still at zero gradients.
 
     The infinity norm of a zero gradient was its eps, which is zero in float16.
     """
