@@ -32,25 +32,6 @@ UNUSED = ("unused-hyper", "unused-name", "unused-state")
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnsupportedType(Problem):
-    """A state of an element type that no target stores yet: legal, and so found only when it is compiled."""
-
-    slug: ClassVar[str] = "unsupported-type"
-    name: str
-    type: str
-
-    @property
-    def message(self) -> str:
-        """What is wrong."""
-        return f"the state `{self.name}` is declared `{self.type}`, which can't be compiled yet"
-
-    @property
-    def help(self) -> str:
-        """How to mend it."""
-        return "declare it `f32` or `f64`, or leave the type out for that of the parameter"
-
-
-@dataclass(frozen=True, kw_only=True)
 class TransformAlone(Problem):
     """A transform where a rule that steps is needed: legal, and so found only when it is compiled."""
 
@@ -182,17 +163,10 @@ def as_written(rule: Rule) -> tuple[Kernel, ...]:
 def emit(rule: Rule, target: str, stem: str, *, exact: bool = False) -> dict[str, str]:
     """Return the text of each file that a target makes of a rule, by its name.
 
-    Raises CompileError for a rule that no target can print yet.
+    Raises CompileError for a transform, which is no rule by itself.
     """
     if rule.transform:
         raise CompileError(SourceFile(rule.source, rule.text, rule.later), [_alone(rule)])
-    unsupported = [
-        UnsupportedType(span=state.span or (0, 0), name=state.name, type=state.storage)
-        for state in rule.states
-        if state.storage in ("f16", "bf16")
-    ]
-    if unsupported:
-        raise CompileError(SourceFile(rule.source, rule.text, rule.later), unsupported)
     return targets.find(target).emit(kernels(with_options(rule), exact=exact), stem)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from optdsl.ir import ieee
 from optdsl.ir.nodes import Fold, Op, RowFold
-from optdsl.ir.storage import storage_type
+from optdsl.ir.storage import rounded, storage_type
 
 Scalar = Any  # float, mpf or bool
 Elements = Any  # list of numbers, or ndarray
@@ -296,7 +296,7 @@ class Arrays:
 
     def store(self, value: Any, storage: str | None) -> Any:
         with np.errstate(all="ignore"):
-            return value if storage is None else value.astype(storage_type(storage))
+            return value if storage is None else rounded(value, storage_type(storage))
 
     def fold(self, fold: Fold, args: tuple[Any, ...]) -> float:
         wide = [arg.astype(np.float64) for arg in args]

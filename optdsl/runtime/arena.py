@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optdsl.runtime.blocks import AnyArray
+from optdsl.runtime.half import SINGLE, Tally, working
 from optdsl.runtime.kernel import Array, Leaf
 from optdsl.runtime.scratch import LINE, aligned
 
@@ -33,21 +34,24 @@ Tensors = tuple[AnyArray | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What leaves of a batch have in common as long as a plan lasts: element types and the variant."""
+    """What leaves of a batch have in common as long as a plan lasts: element types, master copies and the variant."""
 
     dtype: np.dtype[np.generic]
+    mastered: bool
     states: tuple[np.dtype[np.generic] | None, ...]
     variant: int
 
     @classmethod
     def of(cls, leaf: Leaf, states: Tensors) -> Signature:
         """Return the signature of a leaf with these states, None where one doesn't exist."""
-        return cls(leaf.flat.dtype, tuple(None if state is None else state.dtype for state in states), leaf.variant)
+        types = tuple(None if state is None else state.dtype for state in states)
+        return cls(leaf.flat.dtype, leaf.mastered, types, leaf.variant)
 
     @property
     def dtypes(self) -> list[np.dtype[np.generic]]:
-        """The element types of an arena's arrays: parameter, gradient, and the states there are."""
-        return [self.dtype, self.dtype, *(dtype for dtype in self.states if dtype is not None)]
+        """The element types of an arena's arrays: parameter, gradient, master copy, and the states there are."""
+        there = [dtype for dtype in self.states if dtype is not None]
+        return [self.dtype, working(self.dtype), *[SINGLE] * self.mastered, *there]
 
     @property
     def capacity(self) -> int:
@@ -64,7 +68,7 @@ class Arena:
         self.views: dict[tuple[Signature, tuple[int, ...]], list[list[AnyArray]]] = {}
 
     def of(self, signature: Signature) -> list[AnyArray]:
-        """Return the arrays of parameters, gradients and existing states."""
+        """Return the arrays of parameters, gradients, master copies and existing states."""
         if signature not in self.arrays:
             capacity, start, arrays = signature.capacity, 0, []
             for dtype in signature.dtypes:
@@ -102,11 +106,31 @@ class Gathered:
         self.x, self.g, *own = [array[: self.size] for array in arena.of(signature)]
         self.own = own
         fresh = iter(own)
+        self.master = next(fresh) if signature.mastered else None
         self.states: Tensors = tuple(None if dtype is None else next(fresh) for dtype in signature.states)
         there = [index for index, dtype in enumerate(signature.states) if dtype is not None]
         held = ([state for each in states if (state := each[index]) is not None] for index in there)
-        self.arrays: list[list[AnyArray]] = [[leaf.flat for leaf in leaves], *held]
+        masters = ([master.reshape(-1) for leaf in leaves if (master := leaf.master) is not None],)
+        self.arrays: list[list[AnyArray]] = [
+            [leaf.flat for leaf in leaves], *masters[: signature.mastered], *held,
+        ]  # fmt: skip
         self.parts = arena.parts(signature, sizes)
+
+    def tally(self) -> Tally | None:
+        """Return what counts the updates that its leaves lose, where that is asked for."""
+        cells = [leaf.lost for leaf in self.leaves]
+        if any(cell is None for cell in cells):
+            return None
+        owners = np.repeat(np.arange(len(cells)), [leaf.flat.size for leaf in self.leaves])
+
+        def count(start: int, moved: AnyArray, lost: AnyArray) -> None:
+            whose = owners[start : start + moved.size]
+            for place, found in enumerate((moved, lost)):
+                for cell, number in zip(cells, np.bincount(whose[found], minlength=len(cells)), strict=True):
+                    if cell is not None:
+                        cell[place] += number
+
+        return count
 
     def gather(self, gradients: Sequence[Array]) -> None:
         """Copy parameters, gradients and states into the arena."""

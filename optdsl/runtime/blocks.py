@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from optdsl.ir.storage import store as store
+from optdsl.runtime.half import Half
+
 PRODUCTS = 1 << 14
 """The most float64 products that are held at once."""
 
@@ -21,15 +24,16 @@ BLOCK = BLOCK_BYTES // 4
 """The most elements in a block, which it has at float32."""
 
 
-def blocks(arrays: Sequence[AnyArray | None], scratch: Sequence[AnyArray]) -> Iterator[tuple[Any, ...]]:
+def blocks(arrays: Sequence[AnyArray | Half | None], scratch: Sequence[AnyArray]) -> Iterator[tuple[Any, ...]]:
     """Yield matching blocks of flat arrays of one size, followed by as much of each scratch array.
 
     None stands for a state that doesn't exist, and for each of its blocks. A block is no longer than a scratch array.
     """
     there = [array for array in arrays if array is not None]
+    halves = [array for array in there if isinstance(array, Half)]
     size = there[0].size
-    length = min([BLOCK_BYTES // max(array.itemsize for array in there), *(array.size for array in scratch)])
-    if size <= length:
+    length = longest(there, halves, scratch)
+    if size <= length and not halves:
         if size:
             yield (*arrays, *(array[:size] for array in scratch))
         return
@@ -37,6 +41,15 @@ def blocks(arrays: Sequence[AnyArray | None], scratch: Sequence[AnyArray]) -> It
         stop = min(start + length, size)
         work = (array if array.size == stop - start else array[: stop - start] for array in scratch)
         yield (*(None if array is None else array[start:stop] for array in arrays), *work)
+        for half in halves:
+            half.keep(slice(start, stop))
+
+
+def longest(there: Sequence[AnyArray | Half], halves: Sequence[Half], scratch: Sequence[AnyArray]) -> int:
+    """Return how many elements a block of some arrays may have, of which some are of 16 bits."""
+    rooms = (half.room.size for half in halves)
+    most = BLOCK_BYTES // max(max(array.itemsize, 4) for array in there)
+    return min([most, *rooms, *(array.size for array in scratch)])
 
 
 _BITS: dict[int, np.dtype[np.unsignedinteger[Any]]] = {size: np.dtype(f"u{size}") for size in (1, 4, 8)}

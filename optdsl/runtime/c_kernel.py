@@ -12,18 +12,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.runtime import gather
+from optdsl.runtime import conversions, gather
 from optdsl.runtime.kernel import Array, Leaf, Vector, threads
 from optdsl.runtime.ranges import Ranges
 from optdsl.runtime.rows import Rows, row_width
 
 Table = npt.NDArray[np.int64]
 
-COUNT, STEPS, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, NDIM, LINE, LINE_VALUES, STATES = range(11)
+COUNT, STEPS, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, NDIM, LINE, LINE_VALUES = range(10)
+STORED, GIVEN, MASTER, LOST, STATES = range(10, 15)
 """Columns of a row of a table, as in `optdsl/targets/skeleton.c`; from the last on lie the tensor states."""
 
 BLOCK = 65536
 """Elements of a block, as there."""
+
+
+PLAIN, F16, BF16 = range(3)
+"""Forms of elements, as there."""
+
+SIZES = 4, 8
+"""Sizes of the numbers that arithmetic is done with, those of each table."""
+
+
+def _form(array: Array) -> int:
+    """Return in which form the elements of an array are, as `optdsl/targets/skeleton.c` numbers them."""
+    return PLAIN if array.itemsize > 2 else F16 if array.dtype == np.float16 else BF16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,7 @@ class CKernel:
         library = ctypes.CDLL(str(path))
         tables = (ctypes.c_int64, ctypes.c_void_p) * 2
         library.optdsl_step.argtypes = (*tables, ctypes.c_int64)
+        library.optdsl_convert_with.argtypes = (ctypes.c_void_p,)
         library.optdsl_squares.argtypes = (*tables, ctypes.c_double, ctypes.c_int64, ctypes.c_void_p)
         library.optdsl_strange.argtypes = (*tables, ctypes.c_int64, ctypes.c_void_p)
         return cls(select, library, tensor_states, row_values, rowwise)
@@ -63,6 +77,9 @@ class CKernel:
         return self.select(hypers)
 
     def plan(self, leaves: Sequence[Leaf]) -> CPlan:
+        """Bind the library to leaves. Raises ToolchainError where 16 bits can't be converted for want of a compiler."""
+        if any(leaf.flat.itemsize == 2 for leaf in leaves):
+            self.library.optdsl_convert_with(conversions.address())
         return CPlan(self, leaves)
 
     def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
@@ -73,11 +90,12 @@ class CKernel:
 
     def _scan(self, gradients: Sequence[Array], function: Callable[..., int], *args: float) -> dict[int, float]:
         """Look through gradients and return what is found in each, by its place."""
-        members = [[i for i, gradient in enumerate(gradients) if gradient.itemsize == size] for size in (4, 8)]
+        members = [[i for i, gradient in enumerate(gradients) if max(gradient.itemsize, 4) == size] for size in SIZES]
         tables = [np.zeros((len(chosen), self.width), np.int64) for chosen in members]
         for chosen, table in zip(members, tables, strict=True):
             for row, index in zip(table, chosen, strict=True):
-                row[COUNT], row[GRADIENT] = gradients[index].size, gradients[index].ctypes.data
+                gradient = gradients[index]
+                row[COUNT], row[GRADIENT], row[GIVEN] = gradient.size, gradient.ctypes.data, _form(gradient)
         return scanned(function, members, tables, *args)
 
 
@@ -119,7 +137,7 @@ class CPlan:
         self.kernel = kernel
         self.leaves = leaves
         self.rows = [Rows.of(leaf.data.shape, self._kept(leaf)) for leaf in leaves]
-        self.members = [[index for index, leaf in enumerate(leaves) if leaf.flat.itemsize == size] for size in (4, 8)]
+        self.members = [[i for i, leaf in enumerate(leaves) if max(leaf.flat.itemsize, 4) == size] for size in SIZES]
         self.tables = [self._table(chosen) for chosen in self.members]
         self.whole = _arguments(self.tables)
         self.writer: object = None
@@ -142,7 +160,9 @@ class CPlan:
     def _row(self, leaf: Leaf, rows: Rows) -> list[int]:
         states = [leaf.states[name].ctypes.data if name in leaf.states else 0 for name in self.kernel.tensor_states]
         fixed = [leaf.flat.size, leaf.steps, leaf.variant, 0, leaf.scalars.ctypes.data, leaf.flat.ctypes.data, 0]
-        return [*fixed, leaf.data.ndim, rows.width, rows.values.ctypes.data, *states]
+        copies = [0 if array is None else array.ctypes.data for array in (leaf.master, leaf.lost)]
+        form = _form(leaf.flat)
+        return [*fixed, leaf.data.ndim, rows.width, rows.values.ctypes.data, form, form, *copies, *states]
 
     def batch(self, groups: Sequence[Sequence[int]], ranges: Ranges) -> CBatch | None:
         function = gather.function()
@@ -172,7 +192,7 @@ class CPlan:
             seen = self.gradients[index]
             if seen is None or seen() is not gradient:
                 self.gradients[index] = weakref.ref(gradient)
-                rows[row, GRADIENT] = gradient.ctypes.data
+                rows[row, GRADIENT], rows[row, GIVEN] = gradient.ctypes.data, _form(gradient)
             if vector is not self.hypers[index]:
                 self.hypers[index] = vector
                 rows[row, HYPERS] = vector.ctypes.data
@@ -208,6 +228,8 @@ class CBatch:
         if self.plan.writer is not self:
             self.plan.writer = self
             self.vectors = [None] * len(self.vectors)
+            for table in self.plan.tables:
+                table[:, GIVEN] = table[:, STORED]
         held = tuple(gradients)
         taken = self.function(held, self.parameters, np.ndarray, *self.addresses)
         if taken < 0:

@@ -18,6 +18,8 @@ COMMON_DOCS = {
     "clip_value": "Bound on the magnitude of every gradient element, applied before clip_norm.",
     "nonfinite": "What to do where a gradient has an infinity or NaN: 'propagate', 'skip' the whole step, or 'raise'.",
     "maximize": "Ascend: turn the gradient round. May differ between groups.",
+    "master_weights": "Keep a float32 copy of each parameter of 16 bits, which is stepped and then rounded to it. "
+    "Parameters of float32 and float64 are stepped as they are.",
 }
 
 

@@ -51,7 +51,9 @@ int64_t optdsl_gather(
         const int64_t low = (int64_t)(intptr_t)PyArray_DATA((PyArrayObject *)g);
         int64_t *cell = (int64_t *)(intptr_t)cells[i];
         if (*cell == low) continue;
-        int64_t bytes = PyArray_DESCR(p)->type_num == NPY_FLOAT ? 4 : 8;
+        /* Parameters are double, float, or of 16 bits: half or a bfloat16 that NumPy knows by a number of its own. */
+        const int type = PyArray_DESCR(p)->type_num;
+        int64_t bytes = type == NPY_DOUBLE ? 8 : type == NPY_FLOAT ? 4 : 2;
         for (int axis = 0; axis < PyArray_NDIM(p); ++axis) bytes *= PyArray_DIMS(p)[axis];
         if (meets(lows, reach, spans, low, low + bytes)) return -1;
         *cell = low;

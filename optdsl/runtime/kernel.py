@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from optdsl.runtime.half import MASTER
 from optdsl.runtime.ranges import Ranges
 
 Array = npt.NDArray[np.floating]
@@ -29,6 +30,10 @@ class Leaf:
     the caller's strides forbid one. `states` are arrays of the caller's shape, C-contiguous, by name, only those that
     exist. `scalars` holds the rule's scalar states as float64, in the rule's order. `counter` holds the number of steps
     done; a plan may have it lie in a table of its own.
+
+    A parameter of 16 bits is stepped in float32. Where it is `mastered`, a float32 copy of it lies beside its states,
+    which is stepped in its place and then rounded to it. Where it isn't, `lost` may be there: a kernel adds to it, in
+    the steps whose number is a power of two, how many elements have moved and how many of those rounding put back.
     """
 
     name: str
@@ -38,6 +43,13 @@ class Leaf:
     scalars: npt.NDArray[np.float64]
     variant: int = 0
     counter: npt.NDArray[np.int64] = field(default_factory=_no_steps)
+    mastered: bool = False
+    lost: npt.NDArray[np.int64] | None = None
+
+    @property
+    def master(self) -> Array | None:
+        """The master copy, once it has come into being with the states."""
+        return self.states.get(MASTER) if self.mastered else None
 
     @property
     def steps(self) -> int:
@@ -90,9 +102,9 @@ class Plan(Protocol):
     def run(self, active: Sequence[int], gradients: Sequence[Array], hypers: Sequence[Vector]) -> None:
         """Step the leaves numbered in `active`, in place.
 
-        `gradients[k]` (one-dimensional, contiguous, aligned, of the parameter's element type, sharing no memory with
-        parameters or states) and `hypers[k]` belong to leaf `active[k]`, whose step number is its `steps` + 1. Raises
-        MemoryError before anything has changed. Does not count the step.
+        `gradients[k]` (one-dimensional, contiguous, aligned, of the parameter's element type or for one of 16 bits of
+        float32, sharing no memory with parameters or states) and `hypers[k]` belong to leaf `active[k]`, whose step
+        number is its `steps` + 1. Raises MemoryError before anything has changed. Does not count the step.
         """
 
     def batch(self, groups: Sequence[Sequence[int]], ranges: Ranges) -> Batch | None:

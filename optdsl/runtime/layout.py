@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from optdsl.runtime.arena import SMALL_BYTES, Arena, Gathered, Signature, Tensors
 from optdsl.runtime.blocks import BLOCK, BLOCK_BYTES
 from optdsl.runtime.crew import MOST_THREADS
+from optdsl.runtime.half import working
 from optdsl.runtime.kernel import Leaf
 
 WORTH = 1 << 20
@@ -61,10 +62,11 @@ def lay_out(leaves: Sequence[Leaf], states: Sequence[Tensors], keys: Sequence[Ha
         layout.longest = max(layout.longest, layout.batches[-1].size)
 
     for place, leaf in enumerate(leaves):
-        if leaf.flat.nbytes >= BLOCK_BYTES:
+        size = leaf.flat.size * working(leaf.flat.dtype).itemsize
+        if size >= BLOCK_BYTES:
             layout.large.append((place, leaf.flat.size))
             continue
-        if arena is None or leaf.flat.nbytes > SMALL_BYTES:
+        if arena is None or size > SMALL_BYTES:
             layout.single.append(place)
             continue
         key = keys[place], Signature.of(leaf, states[place])

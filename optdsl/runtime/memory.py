@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.array_utils import byte_bounds
 
+from optdsl.ir.storage import storage_type
+from optdsl.runtime.half import SINGLE, is_half
 from optdsl.runtime.kernel import Array
 from optdsl.runtime.parameter import Parameter
 from optdsl.runtime.ranges import Ranges
 from optdsl.runtime.wording import kind
 
 ACCEPTED = (np.dtype(np.float32), np.dtype(np.float64))
-"""Element types of parameters, in native byte order."""
+"""Element types of parameters besides those of 16 bits, in native byte order."""
 
 EXACT_WORK = 1_000_000
 """Effort put into telling interleaved arrays from overlapping ones; past it they count as overlapping."""
@@ -23,10 +26,8 @@ EXACT_WORK = 1_000_000
 
 def _dtype_complaint(dtype: np.dtype[Any]) -> str:
     """Return what is wrong with an element type, and what to do."""
-    accepted = "float32 and float64 are accepted"
-    if dtype == np.float16 or dtype.name == "bfloat16":
-        return f"{dtype}, which is not yet supported; {accepted}"
-    if dtype.kind == "f" and not dtype.isnative:
+    accepted = "float16, bfloat16, float32 and float64 are accepted"
+    if not dtype.isnative and (dtype.kind == "f" or dtype.name == "bfloat16"):
         return f"{dtype!r} in foreign byte order; {accepted}: use .astype({dtype.newbyteorder('=').name!r})"
     if dtype.kind in "iub":
         return f"{dtype}, which can't hold small changes; {accepted}: use .astype(np.float32)"
@@ -58,7 +59,7 @@ def check_parameter(name: str, value: object) -> Array:
         )
     if _is_masked(array):
         raise TypeError(f"parameter {name!r} is a masked array; its mask would be ignored: pass its .data")
-    if array.dtype not in ACCEPTED or not array.dtype.isnative:
+    if (array.dtype not in ACCEPTED and not is_half(array.dtype)) or not array.dtype.isnative:
         raise TypeError(f"parameter {name!r} is {_dtype_complaint(array.dtype)}")
     if not array.flags.writeable:
         raise ValueError(f"parameter {name!r} is read-only; pass a copy, or an array that owns its memory")
@@ -122,7 +123,9 @@ def flat_of(data: Array) -> tuple[Array, bool]:
 
 
 def as_gradient(name: str, value: Any, data: Array) -> Array:
-    """Return a gradient as an array of its parameter's shape and element type, without copying an array.
+    """Return a gradient as an array of its parameter's shape, without copying an array.
+
+    Its element type is its parameter's, or float32 where that has 16 bits.
 
     Raises:
         ValueError: Of another shape, or a list or mapping where an array belongs.
@@ -138,9 +141,12 @@ def as_gradient(name: str, value: Any, data: Array) -> Array:
         raise TypeError(f"gradient of {name!r} is a masked array; its mask would be ignored: pass .filled(0)")
     if value.shape != data.shape:
         raise ValueError(f"gradient of {name!r} has shape {value.shape}; the parameter has shape {data.shape}")
-    if value.dtype != data.dtype or not value.dtype.isnative:
+    wide = data.dtype.itemsize == 2 and value.dtype == SINGLE
+    if (value.dtype != data.dtype and not wide) or not value.dtype.isnative:
+        home = "ml_dtypes" if data.dtype.name == "bfloat16" else "np"
         raise TypeError(
-            f"gradient of {name!r} is {value.dtype}; the parameter is {data.dtype}: use .astype(np.{data.dtype.name})"
+            f"gradient of {name!r} is {value.dtype}; the parameter is {data.dtype}: "
+            f"use .astype({home}.{data.dtype.name})"
         )
     return np.asarray(value)
 
@@ -150,9 +156,21 @@ def _from_array_like(name: str, value: Any, data: Array) -> Array:
     if not hasattr(value, "__array__"):
         raise TypeError(f"gradient of {name!r} is {kind(value)}; {expected}")
     try:
-        return np.asarray(value)
+        return _bfloat16_tensor(value) if _is_bfloat16_tensor(value) else np.asarray(value)
     except Exception as error:  # any type at all may refuse, with any exception
         raise TypeError(f"gradient of {name!r} is {kind(value)} that NumPy can't read ({error}); {expected}") from error
+
+
+def _is_bfloat16_tensor(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "torch" and str(value.dtype) == "torch.bfloat16"
+
+
+def _bfloat16_tensor(tensor: Any) -> Array:
+    """Return a tensor of PyTorch's bfloat16, which NumPy reads as whole numbers only."""
+    if tensor.requires_grad:
+        raise TypeError("it requires a gradient itself: use tensor.detach()")
+    whole = tensor.view(sys.modules["torch"].int16)  # loaded already, or there would be no tensor
+    return np.asarray(whole).view(storage_type("bf16"))
 
 
 class Intake:
@@ -176,8 +194,8 @@ class Intake:
         A gradient that isn't goes through a staging array, which is made once. Raises as `as_gradient` does.
         """
         seen = self.seen
-        same = seen is not None and seen is value and seen.shape == data.shape and seen.dtype == data.dtype
-        if same and self.flat is not None:
+        same = seen is not None and seen is value and seen.shape == data.shape
+        if same and self.flat is not None and value.dtype == self.flat.dtype:
             return self.flat
         gradient = as_gradient(name, value, data)
         address = gradient.ctypes.data
@@ -185,7 +203,7 @@ class Intake:
         if not direct or ranges.meet(address, address + gradient.nbytes):
             return self._stage(gradient)
         # A new view of the memory used last time is that view: kernels tell gradients apart by identity.
-        if self.flat is None or self.address != address:
+        if self.flat is None or self.address != address or self.flat.dtype != gradient.dtype:
             self.flat, self.address = gradient.reshape(-1), address
         # Only arrays stay where they are; what an array-like exposes is asked for again.
         self.seen = value if isinstance(value, np.ndarray) else None
@@ -193,7 +211,7 @@ class Intake:
 
     def _stage(self, gradient: Array) -> Array:
         self.forget()
-        if self.staging is None:
+        if self.staging is None or self.staging.dtype != gradient.dtype:
             self.staging = np.empty(gradient.size, gradient.dtype)
         np.copyto(self.staging.reshape(gradient.shape), gradient)
         return self.staging

@@ -11,8 +11,9 @@ from typing import TypeVar
 import numpy as np
 
 from optdsl.runtime.arena import Arena, Gathered, Tensors
-from optdsl.runtime.blocks import BLOCK_BYTES, AnyArray, total
+from optdsl.runtime.blocks import AnyArray, total
 from optdsl.runtime.crew import share, taken
+from optdsl.runtime.half import ROOMS, SINGLE, Tally, counter, halves, looked_at, working
 from optdsl.runtime.kernel import Array, Leaf, Vector, threads
 from optdsl.runtime.layout import Layout, Part, divide, lay_out, workers_for
 from optdsl.runtime.ranges import Ranges
@@ -21,7 +22,7 @@ from optdsl.runtime.scratch import LINE, MOST_BYTES, Share, Work, block_length, 
 
 StepFunction = Callable[..., None]
 Works = Mapping[np.dtype[np.generic], list[Work]]
-"""The scratch arrays of each thread, by the parameter's element type."""
+"""The scratch arrays of each thread, by the type of the arithmetic."""
 Result = TypeVar("Result")
 
 ROWS_BYTES = 1 << 19
@@ -37,7 +38,8 @@ class NumpyKernel:
 
     A step function is called as `step(x, g, states, scalars, hypers, t, numbers, masks)`: flat arrays, a tuple of the
     flat tensor states in the rule's order (None where absent), the float64 vector of scalar states, a list of floats,
-    the step number as a float, and block-sized scratch arrays of the parameter's type and of bool. `separable` says
+    the step number as a float, and block-sized scratch arrays of the arithmetic's type and of bool. Of a parameter of
+    16 bits, x and g are `Half`s, or g is float32. `separable` says
     that a part of a tensor can be stepped without the rest: no reduction and no element count, so that the parts agree
     on the new scalar states. Where `shaped`, the function takes the `Rows` of the parameter as well, with `row_values`
     numbers for each row. `rowwise` says that some rows of a tensor can be stepped without the rest, in the same way.
@@ -63,10 +65,10 @@ class NumpyKernel:
     def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
         def of(block: Array, work: Work) -> float:
             part = work[0][0][: block.size]
+            np.copyto(part, block)
             if clip_value < inf:
-                np.clip(block, -clip_value, clip_value, out=part)
-            else:
-                np.copyto(part, block)
+                bound = working(block.dtype).type(clip_value)
+                np.clip(part, -bound, bound, out=part)
             np.multiply(part, part, out=part)
             return total(part)
 
@@ -80,7 +82,7 @@ class NumpyKernel:
         def of(block: Array, work: Work) -> bool:
             return bool(np.isfinite(block, out=work[1][0][: block.size]).all())
 
-        return [all(values) for values in _each_block(gradients, np.dtype(np.float32), (0, 1), of)]
+        return [all(values) for values in _each_block(gradients, SINGLE, (0, 1), of)]
 
 
 def _each_block(
@@ -130,6 +132,7 @@ class NumpyPlan:
             for leaf in leaves
         ]
         kept = 0 if kernel.rowwise else kernel.row_values
+        self.masters = [None if leaf.master is None else leaf.master.reshape(-1) for leaf in leaves]
         self.rows: list[tuple[Rows, ...]] = [
             (Rows.of(leaf.data.shape, kept),) if kernel.shaped else () for leaf in leaves
         ]
@@ -146,8 +149,8 @@ class NumpyPlan:
         lay = self._share(active, layout, workers)
         room = self._room(layout, lay.workers)
         with pool.lent(lay.size + room * lay.workers) as buffer, np.errstate(all="ignore"):
-            dtypes: set[np.dtype[np.generic]] = {self.leaves[index].flat.dtype for index in active}
-            work = {dtype: lay.arrays(buffer, dtype) for dtype in dtypes}
+            dtypes = {working(self.leaves[index].flat.dtype) for index in active}
+            work: Works = {dtype: lay.arrays(buffer, dtype) for dtype in dtypes}
             starts = range(lay.size, lay.size + room * lay.workers, room or 1)
             rooms: list[Numbers] = [buffer[start : start + room].view(np.float64) for start in starts]
             step = _Step(self, active, gradients, hypers, rooms)
@@ -169,10 +172,11 @@ class NumpyPlan:
         thread, so that long rows are added up in the same parts, and fewer threads have them.
         """
         kernel = self.kernel
-        parts = kernel.numbers, kernel.masks, layout.longest
+        half = any(self.leaves[index].flat.itemsize == 2 for index in active)
+        parts = kernel.numbers + ROOMS * half, kernel.masks, layout.longest
         short = Share(*parts, workers, shortened=kernel.separable or kernel.rowwise)
-        leaves = [self.leaves[index] for index in active] if kernel.rowwise else []
-        if all(row_width(leaf.data.shape) <= short.length(leaf.flat.dtype) for leaf in leaves if leaf.flat.size):
+        leaves = [self.leaves[index] for index in active if self.leaves[index].flat.size] if kernel.rowwise else []
+        if all(row_width(leaf.data.shape) <= short.length(working(leaf.flat.dtype)) for leaf in leaves):
             return short
         one = Share(*parts, 1, shortened=False)
         return Share(*parts, max(1, min(workers, MOST_BYTES // max(1, one.size))), shortened=False)
@@ -222,12 +226,20 @@ class _Step:
         self.lists = {id(vector): vector.tolist() for vector in hypers}
 
     def _call(
-        self, place: int, x: AnyArray, g: AnyArray, states: Tensors, scalars: Vector, work: Work, *rows: Rows
-    ) -> None:
-        """Call the step function for arrays that stand for a leaf, a part of it, or many like it."""
+        self, place: int, x: AnyArray, g: AnyArray, master: AnyArray | None, states: Tensors, scalars: Vector,
+        work: Work, *rows: Rows, batch: Gathered | None = None,
+    ) -> None:  # fmt: skip
+        """Call the step function for arrays that stand for a leaf, a part of it, or the many of a batch."""
         leaf = self.plan.leaves[self.active[place]]
         function = self.plan.kernel.steps[leaf.variant]
-        function(x, g, states, scalars, self.lists[id(self.hypers[place])], float(leaf.steps + 1), *work, *rows)
+        given = halves(x, g, work[0][-ROOMS:], master, self._tally(leaf, batch)) if x.itemsize == 2 else (x, g)
+        function(*given, states, scalars, self.lists[id(self.hypers[place])], float(leaf.steps + 1), *work, *rows)
+
+    def _tally(self, leaf: Leaf, batch: Gathered | None) -> Tally | None:
+        """Return what counts lost updates, in the steps in which they are looked for."""
+        if leaf.lost is None or not looked_at(leaf.steps + 1):
+            return None
+        return counter(leaf.lost) if batch is None else batch.tally()
 
     def single(self, place: int, work: Works, worker: int = 0) -> None:
         """Step a whole leaf."""
@@ -235,19 +247,20 @@ class _Step:
         leaf, rows = plan.leaves[index], plan.rows[index]
         if plan.kernel.rowwise:
             room, reductions, count = self.rooms[worker], plan.kernel.row_values, leaf.flat.size // rows[0].width
-            if leaf.flat.nbytes > BLOCK_BYTES or room.size < reductions * count:
+            if leaf.flat.size > block_length(working(leaf.flat.dtype)) or room.size < reductions * count:
                 part = Part(place, slice(0, leaf.flat.size), whole=True)
                 leaf.scalars[...] = self._some_rows(part, leaf.scalars.copy(), work, worker)
                 return
             rows = (rows[0].some(room, reductions, count),)
-        own = work[leaf.flat.dtype][worker]
-        self._call(place, leaf.flat, self.gradients[place], plan.states[index], leaf.scalars, own, *rows)
+        own, master = work[working(leaf.flat.dtype)][worker], plan.masters[index]
+        self._call(place, leaf.flat, self.gradients[place], master, plan.states[index], leaf.scalars, own, *rows)
 
     def batch(self, batch: Gathered, work: Works) -> None:
         """Step the leaves of a batch together."""
         scalars = batch.leaves[0].scalars.copy()
         batch.gather(self.gradients)
-        self._call(batch.first, batch.x, batch.g, batch.states, scalars, work[batch.x.dtype][0])
+        own = work[working(batch.x.dtype)][0]
+        self._call(batch.first, batch.x, batch.g, batch.master, batch.states, scalars, own, batch=batch)
         batch.scatter(scalars)
 
     def parts(self, parts: Sequence[Part], workers: int, work: Works) -> None:
@@ -278,7 +291,8 @@ class _Step:
     def _some_rows(self, part: Part, before: Vector, work: Works, worker: int) -> Vector:
         """Step the rows of a part, about a block of them at a time, and return the new scalar states."""
         plan, room, index = self.plan, self.rooms[worker], self.active[part.place]
-        (rows,), reductions, dtype = plan.rows[index], plan.kernel.row_values, plan.leaves[index].flat.dtype
+        (rows,), reductions = plan.rows[index], plan.kernel.row_values
+        dtype = working(plan.leaves[index].flat.dtype)
         length = min([block_length(dtype), *(array.size for array in work[dtype][worker][0])])
         most = max(1, min(length // rows.width, room.size // reductions))
         start, stop = part.elements.start, part.elements.stop
@@ -295,8 +309,9 @@ class _Step:
         index = self.active[place]
         leaf, gradient = self.plan.leaves[index], self.gradients[place]
         states = tuple(None if state is None else state[these] for state in self.plan.states[index])
-        own = work[leaf.flat.dtype][worker]
-        self._call(place, leaf.flat[these], gradient[these], states, scalars, own, *rows)
+        own, master = work[working(leaf.flat.dtype)][worker], self.plan.masters[index]
+        some = None if master is None else master[these]
+        self._call(place, leaf.flat[these], gradient[these], some, states, scalars, own, *rows)
 
     def _leaf(self, place: int) -> Leaf:
         return self.plan.leaves[self.active[place]]

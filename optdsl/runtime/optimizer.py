@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -77,7 +78,7 @@ class Optimizer:
         self.defaults: dict[str, Any] = dict(complete(self.rule, settings))
         if "maximize" in common:
             self.defaults["maximize"] = as_truth("maximize", common["maximize"])
-        self._store = Store(self.rule, self.kernel)
+        self._store = Store(self.rule, self.kernel, as_truth("master_weights", common.get("master_weights", False)))
         self._add_all(params)
 
     def _add_all(self, params: Any) -> None:
@@ -130,9 +131,16 @@ class Optimizer:
             loss, grads = self._evaluate(grads)
         store = self._store
         gradients = store.own_gradients() if grads is None else store.match(grads)
-        if not advance(store, gradients, self._limits):
-            self.skipped += 1
+        self._stepped(advance(store, gradients, self._limits))
         return loss
+
+    def _stepped(self, stepped: bool) -> None:
+        """Count a step that was left out, and warn of updates that were lost in one that wasn't."""
+        if not stepped:
+            self.skipped += 1
+        message = self._store.lost_updates()
+        if message is not None:
+            warnings.warn(message, UserWarning, stacklevel=3)
 
     def __call__(self, grads: Any = None) -> Any:
         """Step, as `step` does."""
@@ -158,12 +166,12 @@ class Optimizer:
         take_back = store.append(parameter) if slot is None else None
         chosen = slot or store.find(parameter)
         try:
-            if not advance(store, [gradient if each is chosen else None for each in store.slots], self._limits):
-                self.skipped += 1
+            stepped = advance(store, [gradient if each is chosen else None for each in store.slots], self._limits)
         except BaseException:
             if take_back is not None:
                 take_back()
             raise
+        self._stepped(stepped)
 
     def zero_grad(self) -> None:
         """Set the gradient of every `Parameter` to None, and let go of the gradients last seen."""
@@ -222,6 +230,15 @@ class Optimizer:
     @nonfinite.setter
     def nonfinite(self, value: str) -> None:
         self._limits.nonfinite = check_nonfinite(value)
+
+    @property
+    def master_weights(self) -> bool:
+        """Whether parameters of 16 bits have a float32 master copy: `opt.state["W"]["master"]`.
+
+        It comes into being with the states, from the parameter. Each step is made on it, and then rounded to the
+        parameter. Where the caller has changed elements of the parameter between steps, the master follows them.
+        """
+        return self._store.master_weights
 
     # State.
 
@@ -358,6 +375,8 @@ class Optimizer:
         for name, ordinary in (("clip_norm", None), ("clip_value", None), ("nonfinite", "propagate")):
             if getattr(self, name) != ordinary:
                 lines.append(f"{name}: {_shown(getattr(self, name))}")
+        if self.master_weights:
+            lines.append("master_weights: True")
         if self._store.shown is not None:
             lines.append(f"holding the view: {self._store.shown.name!r}")
         return "\n".join([*lines, ")"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from optdsl.runtime.half import MASTER
 from optdsl.runtime.rule import Hyper, Interval, RuleInfo
 from optdsl.runtime.wording import kind, number, suggestion
 
@@ -18,7 +19,9 @@ Schedule = Callable[[int], float]
 
 Value = float | bool | Schedule
 
-COMMON: Mapping[str, Any] = {"clip_norm": None, "clip_value": None, "nonfinite": "propagate", "maximize": False}
+COMMON: Mapping[str, Any] = {
+    "clip_norm": None, "clip_value": None, "nonfinite": "propagate", "maximize": False, "master_weights": False,
+}  # fmt: skip
 """Options every rule takes, with their defaults; a hyperparameter of the same name takes precedence."""
 
 NONFINITE = ("propagate", "skip", "raise")
@@ -29,6 +32,8 @@ _LIMIT = Interval(0.0, math.inf, low_closed=True, high_closed=True)
 def common_options(rule: RuleInfo) -> dict[str, Any]:
     """Return the common options that a rule leaves free, with their defaults."""
     own = {hyper.name for hyper in rule.hypers} | set(rule.aliases)
+    if any(state.name == MASTER for state in rule.states):  # which is where the copies would be found
+        own.add("master_weights")
     return {name: default for name, default in COMMON.items() if name not in own}
 
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.runtime.blocks import BLOCK_BYTES, PRODUCTS, AnyArray, inner
+from optdsl.runtime.blocks import PRODUCTS, AnyArray, inner, longest
+from optdsl.runtime.half import Half, working
 
 Numbers = npt.NDArray[np.float64]
 
@@ -64,15 +65,18 @@ class Rows:
         """Set the number that a reduction has in every row before anything is accumulated."""
         self.values[index].fill(start)
 
-    def blocks(self, arrays: Sequence[AnyArray | None], scratch: Sequence[AnyArray]) -> Iterator[tuple[Any, ...]]:
+    def blocks(
+        self, arrays: Sequence[AnyArray | Half | None], scratch: Sequence[AnyArray]
+    ) -> Iterator[tuple[Any, ...]]:
         """Yield what each block holds, then what `blocks` yields. A block is of whole rows, or within one.
 
         A block is no longer than a scratch array, which is only short where rows are shorter.
         """
         there = [array for array in arrays if array is not None]
+        halves = [array for array in there if isinstance(array, Half)]
         size = there[0].size
-        length = min([BLOCK_BYTES // max(array.itemsize for array in there), *(array.size for array in scratch)])
-        if size <= length:
+        length = longest(there, halves, scratch)
+        if size <= length and not halves:
             if size:
                 yield (Part(0, size // self.width, False), *arrays, *(array[:size] for array in scratch))
             return
@@ -84,6 +88,8 @@ class Rows:
             part = Part(row, -(-stop // self.width), self.width > length)
             work = (array if array.size == stop - start else array[: stop - start] for array in scratch)
             yield (part, *(None if array is None else array[start:stop] for array in arrays), *work)
+            for half in halves:
+                half.keep(slice(start, stop))
             start = stop
 
     def total(self, index: int, part: Part, block: AnyArray) -> None:
@@ -138,4 +144,4 @@ def of_rows(fold: str, parameter: AnyArray, *args: AnyArray | float) -> AnyArray
     else:
         values = (flat[0] if fold in ("sum", "mean") else flat[0] * flat[-1]).sum(axis=1)
     finish(values, fold, width)
-    return np.repeat(values, width).astype(parameter.dtype).reshape(parameter.shape)
+    return np.repeat(values, width).astype(working(parameter.dtype)).reshape(parameter.shape)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.ir.storage import storage_type
+from optdsl.ir.storage import rounded, storage_type
 from optdsl.runtime.groups import ParamGroup
+from optdsl.runtime.half import MASTER, SINGLE, current, working
 from optdsl.runtime.kernel import Array, Kernel, Leaf
 from optdsl.runtime.memory import Intake
 from optdsl.runtime.rule import RuleInfo, State
@@ -92,18 +93,18 @@ class Becoming:
 
 def state_dtype(state: State, data: Array) -> np.dtype[Any]:
     """Return the element type of a state of a parameter."""
-    return data.dtype if state.dtype is None else storage_type(state.dtype)
+    return working(data.dtype) if state.dtype is None else storage_type(state.dtype)
 
 
 def _initial(state: State, numbers: Mapping[str, float], data: Array) -> Array:
-    with np.errstate(all="ignore"):  # scalar and element arithmetic of the language never warn
-        # A scalar is rounded where it enters element arithmetic, here too.
-        value = np.asarray(state.init(numbers, data)).astype(data.dtype, copy=False)
+    """Return the first value of a state; `data` is the parameter as arithmetic has it."""
+    # A scalar is rounded where it enters element arithmetic, here too.
+    value = np.asarray(state.init(numbers, data)).astype(data.dtype, copy=False)
     dtype = state_dtype(state, data)
     if value.ndim == 0 and value == 0 and not np.signbit(value):
         return np.zeros(data.shape, dtype)  # pages that are never written to cost nothing
     result = np.empty(data.shape, dtype)
-    result[...] = value
+    result[...] = rounded(value, dtype)
     return result
 
 
@@ -113,7 +114,7 @@ def existing(rule: RuleInfo, numbers: Mapping[str, float]) -> tuple[str, ...]:
 
 
 def states_of(rule: RuleInfo, slot: Slot) -> dict[str, npt.NDArray[Any]]:
-    """Return a slot's states by name: the arrays themselves, scalar states as 0-d views."""
+    """Return a slot's states by name: the arrays themselves, scalar states as 0-d views. A master copy comes last."""
     result: dict[str, npt.NDArray[Any]] = {}
     positions = {state.name: position for position, state in enumerate(rule.scalar_states)}
     for name in slot.alive or ():
@@ -122,6 +123,8 @@ def states_of(rule: RuleInfo, slot: Slot) -> dict[str, npt.NDArray[Any]]:
             result[name] = slot.leaf.scalars[position : position + 1].reshape(())
         else:
             result[name] = slot.leaf.states[name]
+    if slot.leaf.master is not None:
+        result[MASTER] = slot.leaf.master
     return result
 
 
@@ -131,12 +134,18 @@ def become(rule: RuleInfo, kernel: Kernel, slot: Slot, numbers: Mapping[str, flo
     had = slot.alive or ()
     states: dict[str, Array] = {}
     scalars = slot.leaf.scalars.copy()
-    with np.errstate(all="ignore"):
+    missing = [state for state in rule.states if state.name in alive and state.name not in had]
+    with np.errstate(all="ignore"):  # scalar and element arithmetic of the language never warn
+        data = current(slot.leaf.data, slot.leaf.master) if missing else slot.leaf.data
         for state in rule.tensor_states:
             if state.name in alive:
-                kept = slot.leaf.states.get(state.name)
-                states[state.name] = _initial(state, numbers, slot.leaf.data) if kept is None else kept
+                states[state.name] = (
+                    _initial(state, numbers, data) if state in missing else slot.leaf.states[state.name]
+                )
         for position, state in enumerate(rule.scalar_states):
-            if state.name in alive and state.name not in had:
-                scalars[position] = state.init(numbers, slot.leaf.data)
+            if state in missing:
+                scalars[position] = state.init(numbers, data)
+        if slot.leaf.mastered:
+            master = slot.leaf.master
+            states[MASTER] = slot.leaf.data.astype(SINGLE, order="C") if master is None else master
     return Becoming(slot, kernel.variant(numbers), alive, states, scalars)

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from optdsl.runtime.clipping import Limits
 from optdsl.runtime.groups import ParamGroup, evaluate
+from optdsl.runtime.half import MASTER, SINGLE
 from optdsl.runtime.options import (
     Value,
     as_truth,
@@ -184,9 +185,16 @@ def _read_array(what: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[A
 def _read_states(store: Store, slot: Slot, given: Any, numbers: Mapping[str, float]) -> Becoming:
     alive = existing(store.rule, numbers)
     what = f"state of {slot.name!r}"
-    same_keys(mapping(given, what), alive, what)
-    data = slot.leaf.data
+    data, mastered = slot.leaf.data, slot.leaf.mastered
+    if MASTER in mapping(given, what) and not mastered and "master_weights" in common_options(store.rule):
+        raise ValueError(
+            f"{what} has a master copy of a parameter of 16 bits; make the optimizer with master_weights=True"
+        )
+    same_keys(given, [*alive, *[MASTER] * (mastered and MASTER in given)], what)
     states, scalars = {}, np.zeros_like(slot.leaf.scalars)
+    if mastered:  # one made without master copies has lost nothing by it
+        master = given.get(MASTER, data.astype(SINGLE))
+        states[MASTER] = _read_array(f"{what}: {MASTER!r}", master, data.shape, SINGLE)
     for state in store.rule.tensor_states:
         if state.name in alive:
             where = f"{what}: {state.name!r}"

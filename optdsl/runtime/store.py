@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from optdsl.runtime.groups import Groups, ParamGroup, evaluate
+from optdsl.runtime.half import is_half
 from optdsl.runtime.kernel import Array, Batch, Kernel, Leaf, Plan
+from optdsl.runtime.losses import Losses
 from optdsl.runtime.memory import check_distinct, check_parameter, flat_of
 from optdsl.runtime.options import Value, as_truth, common_options, complete, read_options
 from optdsl.runtime.parameter import Parameter
@@ -24,9 +26,11 @@ from optdsl.runtime.wording import kind, listing
 class Store:
     """The slots of an optimizer, in groups, bound to a kernel."""
 
-    def __init__(self, rule: RuleInfo, kernel: Kernel) -> None:
+    def __init__(self, rule: RuleInfo, kernel: Kernel, master_weights: bool = False) -> None:
         self.rule = rule
         self.kernel = kernel
+        self.master_weights = master_weights
+        self.losses = Losses()
         self.groups = Groups()
         self.slots: list[Slot] = []
         self.nodes: list[Node] = []
@@ -80,7 +84,8 @@ class Store:
     def _make_slot(self, group: ParamGroup, name: str, given: Any, data: Array) -> Slot:
         flat, private = flat_of(data)
         scalars = np.zeros(len(self.rule.scalar_states), np.float64)
-        return Slot(given, Leaf(name, data, flat, {}, scalars), group, private)
+        mastered = self.master_weights and is_half(data.dtype)
+        return Slot(given, Leaf(name, data, flat, {}, scalars, mastered=mastered), group, private)
 
     def append(self, value: Any) -> Callable[[], None]:
         """Add one parameter to the first group and return what takes it back. Raises before anything changes."""
@@ -113,7 +118,8 @@ class Store:
 
     def clone(self, memo: dict[int, Any]) -> Store:
         """Return a copy with copies of the parameters, for copy.deepcopy."""
-        other = Store(self.rule, self.kernel)
+        other = Store(self.rule, self.kernel, self.master_weights)
+        other.losses.told = self.losses.told
         other.nodes, other.grouped, other.positions = list(self.nodes), self.grouped, self.positions
         twins: dict[int, ParamGroup] = {}
         for group in self.groups:
@@ -220,7 +226,9 @@ class Store:
     def plan(self) -> Plan:
         """Return the kernel bound to the leaves as they are."""
         if self._plan is None:
-            self._plan = self.kernel.plan([slot.leaf for slot in self.slots])
+            leaves = [slot.leaf for slot in self.slots]
+            self.losses.watch(leaves)
+            self._plan = self.kernel.plan(leaves)
         return self._plan
 
     def batch(self) -> Batch | None:
@@ -237,6 +245,13 @@ class Store:
     def kinds(self, group: int) -> list[Slot]:
         """Return one slot for each set of states that parameters of a group have, once there is a batch."""
         return self._kinds[group]
+
+    def lost_updates(self) -> str | None:
+        """Return what to warn of, once, where rounding has undone most updates of a parameter of 16 bits."""
+        message = self.losses.message()
+        if message is not None:
+            self._unbind()  # the next plan has nothing to look for
+        return message
 
     def ranges(self) -> Ranges:
         """Return the memory of parameters and states."""

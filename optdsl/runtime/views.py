@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from optdsl.runtime.groups import evaluate
+from optdsl.runtime.half import current
 from optdsl.runtime.kernel import Array
 from optdsl.runtime.rule import RuleInfo, View
 from optdsl.runtime.slots import Shown, Slot, existing, states_of
@@ -52,15 +53,16 @@ def compute(store: Store, view: View) -> list[Array]:
 
 def _value(rule: RuleInfo, view: View, slot: Slot, data: Array) -> Array:
     result = np.empty(data.shape, data.dtype)
+    wide = current(data, slot.leaf.master)
     if slot.alive is None or slot.leaf.steps == 0 or not view.exists(_numbers(rule, slot)):
         np.copyto(result, data)
         return result
     scalars = {state.name for state in rule.scalar_states}
     states: dict[str, Any] = {
-        name: float(array) if name in scalars else array.astype(data.dtype, copy=False)
+        name: float(array) if name in scalars else array.astype(wide.dtype, copy=False)
         for name, array in states_of(rule, slot).items()
     }
-    result[...] = view.value(_numbers(rule, slot), data, states, float(slot.leaf.steps))
+    result[...] = view.value(_numbers(rule, slot), wide, states, float(slot.leaf.steps))
     return result
 
 

@@ -111,6 +111,7 @@ class _Function:
         self.tensors = [
             s for s in self.rule.states if not s.scalar and (s in self.kernel.present or s.name in self.late)
         ]
+        self.halves = {state.name for state in self.rule.states if state.storage in ("f16", "bf16")}
         self.scalar_states = [state for state in self.rule.states if state.scalar]
         self.names.of("t", "t")
         for symbol in (self.rule.parameter, self.rule.gradient, *(state.symbol for state in self.tensors)):
@@ -458,7 +459,7 @@ class _Printer:
                 if alias and result.number in self.variables:
                     self.writer.line(f"{self.place(result)} = {self.place(source)}")
                 elif self.place(source) != self.out(result):
-                    self.writer.line(f"np.copyto({self.out(result)}, {self.place(source)})")
+                    self._copy(source, result)
                     self._bind(result)
             case Choice(condition, then, other, _):
                 self._arm(f"if {condition}:", then)
@@ -478,6 +479,15 @@ class _Printer:
     @property
     def variables(self) -> set[int]:
         return {number for number, allotted in self.names.items() if allotted.startswith("variable:")}
+
+    def _copy(self, source: Operand, result: Value) -> None:
+        """Print a copy into an array, which may be of an element type that takes a rounding of its own."""
+        home = result.home
+        out, value = self.out(result), self.place(source)
+        if home is not None and home.name in self.function.halves:
+            self.writer.line(f"store({value}, {out})")
+        else:
+            self.writer.line(f"np.copyto({out}, {value})")
 
     def out(self, result: Value) -> str:
         """Return the array a result is written to, which its name may only be bound to afterwards."""

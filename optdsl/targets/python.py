@@ -171,7 +171,7 @@ IMPORTS = {
     "optdsl.runtime": (
         "CKernel", "Hyper", "Interval", "NumpyKernel", "Optimizer", "RuleInfo", "State", "View", "ieee", "inf",
     ),
-    "optdsl.runtime.blocks": ("blocks", "inner", "largest", "pick", "total"),
+    "optdsl.runtime.blocks": ("blocks", "inner", "largest", "pick", "store", "total"),
     "optdsl.runtime.rows": ("of_rows",),
 }  # fmt: skip
 """What generated modules take from the runtime, where they use it."""

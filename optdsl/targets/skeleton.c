@@ -14,8 +14,12 @@
 /* A row of the table is one parameter: these columns, then the addresses of its states. STEPS counts the steps done
    before this one. At HYPERS lie the hyperparameters, then what elements of the gradient are clipped to, then their
    factor. LINE is the number of elements that share an index of the first axis, at least 1; at LINE_VALUES lies what is
-   reduced over each such line, where a thread doesn't keep it itself: see own_lines. */
-enum { COUNT, STEPS, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, NDIM, LINE, LINE_VALUES, STATES };
+   reduced over each such line, where a thread doesn't keep it itself: see own_lines. STORED and GIVEN say in which form
+   the parameter and the gradient are. A parameter of 16 bits may have a float copy at MASTER, which is stepped in its
+   place, or at LOST two counts of elements: of those that moved, and of those among them that rounding put back. */
+enum { COUNT, STEPS, VARIANT, HYPERS, SCALARS, PARAMETER, GRADIENT, NDIM, LINE, LINE_VALUES, STORED, GIVEN, MASTER, LOST,
+       STATES };
+enum { PLAIN, F16, BF16 }; /* forms: as the arithmetic has it, or float16 or bfloat16 where that is float */
 enum {
     BLOCK = 65536,     /* elements whose reductions are added up together, whatever the number of threads */
     PIECE = 4096,      /* elements after which the states follow that only follow the parameter */
@@ -73,6 +77,18 @@ static inline double cube_root_f64(double x) {
     const double root = (t - half * (square * (2.0 * third))) * (small ? 0x1p-100 : 1.0);
     return size > 0.0 && size < INFINITY ? copysign(root, x) : x;
 }
+
+/* What converts many numbers of 16 bits, of a form: the functions of optdsl/runtime/half.c, which a rule that is stepped
+   with none of them can do without. */
+typedef struct {
+    void (*widen)(float *to, const uint16_t *from, int64_t n, int64_t form);
+    void (*narrow)(uint16_t *to, const float *from, int64_t n, int64_t form);
+    void (*follow)(float *master, const uint16_t *x, int64_t n, int64_t form);
+    void (*count_lost)(const float *after, const uint16_t *stored, int64_t n, int64_t form, int64_t *counts);
+} conversions;
+static const conversions *convert;
+/* Say where they are, before the first step of parameters of 16 bits. */
+void optdsl_convert_with(const conversions *functions) { convert = functions; }
 
 /* Gradients as the equations have them: clipped to +-limit, then scaled. */
 static ALONE void clip_f32(float *restrict to, const float *restrict g, int64_t n, float limit, float scale) {
@@ -256,6 +272,39 @@ static inline int64_t split_of(int64_t elements, int64_t k, int64_t threads) {
     return k >= threads ? elements : elements / threads * k;
 }
 
+/* The loops over elements [lo, hi) of a tensor, and those over elements of 16 bits: these are widened into a thread's room
+   first, 2 * held floats, unless they have a master copy, and what becomes of the parameter is rounded when the last pass
+   is done with it. Where sums are made, held is no less than the elements there are. */
+typedef void elements_function(
+    const int64_t *row, const double *c, int64_t lo, int64_t hi, int phase, double *sums, double *lines
+);
+static int last_pass(const int64_t *row);
+static ALONE void halves(
+    elements_function *elements, float *room, int64_t held, const int64_t *row, const double *c, int64_t lo, int64_t hi,
+    int phase, double *sums, double *lines
+) {
+    int64_t own[COLUMNS];
+    memcpy(own, row, sizeof own);
+    for (int64_t at = lo; at < hi && phase <= last_pass(row); at += held) {
+        const int64_t n = hi - at < held ? hi - at : held, before = at * (int64_t)sizeof *room;
+        uint16_t *const x = (uint16_t *)(uintptr_t)row[PARAMETER] + at;
+        const uint16_t *const g = (const uint16_t *)(uintptr_t)row[GRADIENT] + at;
+        float *const wide = row[MASTER] ? (float *)(uintptr_t)row[MASTER] + at : room;
+        if (row[MASTER]) convert->follow(wide, x, n, row[STORED]);
+        else convert->widen(wide, x, n, row[STORED]);
+        own[PARAMETER] = (int64_t)(uintptr_t)wide - before;
+        if (row[GIVEN] != PLAIN) {
+            convert->widen(room + held, g, n, row[GIVEN]);
+            own[GRADIENT] = (int64_t)(uintptr_t)(room + held) - before;
+        }
+        elements(own, c, at, at + n, phase, sums, lines);
+        if (phase < last_pass(row)) continue;
+        /* In the steps whose number is a power of two. */
+        if (row[LOST] && !(row[STEPS] & (row[STEPS] + 1))) convert->count_lost(wide, x, n, row[STORED], (int64_t *)(uintptr_t)row[LOST]);
+        convert->narrow(x, wide, n, row[STORED]);
+    }
+}
+
 static inline int same_scalars(const int64_t *a, const int64_t *b) {
     return a[STEPS] == b[STEPS] && a[VARIANT] == b[VARIANT] && a[HYPERS] == b[HYPERS];
 }
@@ -265,12 +314,23 @@ static inline int same_scalars(const int64_t *a, const int64_t *b) {
 typedef struct {
     const int64_t *table;
     int64_t rows, elements;
+    float *room;     /* where threads widen elements of 16 bits, 2 * held for each */
+    int64_t held;
     double **c;      /* the scalars of each row */
     double *scalars; /* where they lie */
     int64_t row;     /* of a large tensor in work */
     int phase;
     double *partial; /* what its blocks leave, SUMS each, then LINES each where lines are longer than a block */
 } step_$S;
+
+/* Elements of a tensor, whatever form they are in, on thread k. */
+static inline void pass_$S(
+    const step_$S *s, int64_t k, const int64_t *row, const double *c, int64_t lo, int64_t hi, int phase, double *sums,
+    double *lines
+) {
+    if (row[STORED] == PLAIN) elements_$S(row, c, lo, hi, phase, sums, lines);
+    else halves(elements_$S, s->room + 2 * s->held * k, s->held, row, c, lo, hi, phase, sums, lines);
+}
 
 /* Rules without reductions: each thread takes an equal share of all elements. */
 static void share_$S(void *context, int64_t k, int64_t threads) {
@@ -281,18 +341,18 @@ static void share_$S(void *context, int64_t k, int64_t threads) {
     for (int64_t r = 0; r < s->rows && at <= to; ++r) {
         const int64_t *row = s->table + r * COLUMNS, n = row[COUNT];
         const int64_t lo = split_in(from - at, n), hi = split_in(to - at, n);
-        if (lo < hi) elements_$S(row, s->c[r], lo, hi, 0, sums, NULL);
+        if (lo < hi) pass_$S(s, k, row, s->c[r], lo, hi, 0, sums, NULL);
         at += n;
     }
 }
 
 /* Some lines at a time through all passes, from element lo on, which begins a line: what is reduced over them is at hand
    in the next pass. */
-static ALONE void lines_$S(const int64_t *row, const double *c, int64_t lo, int64_t hi) {
+static ALONE void lines_$S(const step_$S *s, int64_t k, const int64_t *row, const double *c, int64_t lo, int64_t hi) {
     double sums[SUMS], values[SOME_LINES * LINES + 1];
     for (int64_t at = lo, most = SOME_LINES * row[LINE]; at < hi; at += most)
         for (int phase = 0; phase < PHASES; ++phase)
-            elements_$S(row, c, at, at + most < hi ? at + most : hi, phase, sums, values);
+            pass_$S(s, k, row, c, at, at + most < hi ? at + most : hi, phase, sums, values);
 }
 
 /* Rules with reductions, small tensors: each thread takes whole tensors through all passes. */
@@ -306,10 +366,10 @@ static void whole_$S(void *context, int64_t k, int64_t threads) {
             for (int phase = 0; phase < PHASES; ++phase) {
                 double sums[SUMS];
                 between(row, s->c[r], phase);
-                if (n > 0 && !own_lines(row)) elements_$S(row, s->c[r], 0, n, phase, sums, lines_at(row, 0));
+                if (n > 0 && !own_lines(row)) pass_$S(s, k, row, s->c[r], 0, n, phase, sums, lines_at(row, 0));
                 folded(row, s->c[r], phase, sums, n > 0);
             }
-            if (own_lines(row)) lines_$S(row, s->c[r], 0, n);
+            if (own_lines(row)) lines_$S(s, k, row, s->c[r], 0, n);
         }
         at += n;
     }
@@ -323,31 +383,34 @@ static void blocks_$S(void *context, int64_t k, int64_t threads) {
         int64_t lo, hi;
         block_of(row, b, &lo, &hi);
         if (own_lines(row)) {
-            lines_$S(row, s->c[s->row], lo, hi);
+            lines_$S(s, k, row, s->c[s->row], lo, hi);
             continue;
         }
         double *const lines = row[LINE] > BLOCK ? s->partial + blocks * SUMS + b * LINES : lines_at(row, lo);
-        elements_$S(row, s->c[s->row], lo, hi, s->phase, s->partial + b * SUMS, lines);
+        pass_$S(s, k, row, s->c[s->row], lo, hi, s->phase, s->partial + b * SUMS, lines);
     }
 }
 
 static void end_$S(step_$S *s) {
-    free(s->c), free(s->scalars), free(s->partial);
+    free(s->c), free(s->scalars), free(s->partial), free(s->room);
 }
 
 /* Get what a step of every row of a table needs. Returns 1 where there is no memory. */
-static int begin_$S(step_$S *s, int64_t rows, const int64_t *table) {
+static int begin_$S(step_$S *s, int64_t rows, const int64_t *table, int64_t threads) {
     *s = (step_$S){.table = table, .rows = rows};
     int64_t most = 0;
     for (int64_t r = 0; r < rows; ++r) {
         const int64_t blocks = blocks_of(table + r * COLUMNS);
         s->elements += table[r * COLUMNS + COUNT];
         if (blocks > most) most = blocks;
+        if (table[r * COLUMNS + STORED] != PLAIN && table[r * COLUMNS + COUNT] > s->held) s->held = table[r * COLUMNS + COUNT];
     }
+    if (s->held > (REDUCTIONS ? BLOCK : PIECE)) s->held = REDUCTIONS ? BLOCK : PIECE;
+    s->room = malloc((size_t)(2 * s->held * worthwhile(s->elements, threads) + 1) * sizeof *s->room);
     s->scalars = malloc((size_t)(rows + 1) * (SLOTS + 1) * sizeof *s->scalars);
     s->c = malloc((size_t)(rows + 1) * sizeof *s->c);
     if (REDUCTIONS) s->partial = malloc((size_t)(most + 1) * (SUMS + LINES) * sizeof *s->partial);
-    return !s->scalars || !s->c || (REDUCTIONS && !s->partial);
+    return !s->scalars || !s->c || !s->room || (REDUCTIONS && !s->partial);
 }
 
 static void run_$S(step_$S *s, int64_t threads) {
@@ -378,26 +441,38 @@ static void run_$S(step_$S *s, int64_t threads) {
     for (int64_t r = 0; SCALAR_STATES && r < s->rows; ++r) finish(s->table + r * COLUMNS, s->c[r]);
 }
 
-/* What is found in a block of a gradient. */
-typedef double look_$S(const $T *g, int64_t n, $T limit);
+/* What is found in the elements [at, at + n) of the gradient of a row. */
+typedef double look_$S(const int64_t *row, int64_t at, int64_t n, $T limit);
+
+/* Elements of a gradient, which are widened into `room` where they have 16 bits. */
+static ALONE const $T *given_$S($T *room, const int64_t *row, int64_t at, int64_t n) {
+    if (row[GIVEN] == PLAIN) return (const $T *)(uintptr_t)row[GRADIENT] + at;
+    convert->widen((float *)room, (const uint16_t *)(uintptr_t)row[GRADIENT] + at, n, row[GIVEN]); /* where $T is float */
+    return room;
+}
 
 /* The sum of squares of elements, each clipped to +-limit first; in float64. */
-static double squares_$S(const $T *g, int64_t n, $T limit) {
+static double squares_$S(const int64_t *row, int64_t first, int64_t n, $T limit) {
     double lanes[LANES] = {0.0}, run[RUN];
-    $T clipped[RUN];
+    $T room[RUN], clipped[RUN];
     for (int64_t at = 0; at < n; at += RUN) {
         const int64_t length = n - at < RUN ? n - at : RUN;
-        const $T *of = g + at;
-        if (limit < ($T)INFINITY) clip_$S(clipped, g + at, length, limit, 1), of = clipped;
+        const $T *of = given_$S(room, row, first + at, length);
+        if (limit < ($T)INFINITY) clip_$S(clipped, of, length, limit, 1), of = clipped;
         for (int64_t i = 0; i < length; ++i) run[i] = (double)of[i] * (double)of[i];
         total_lanes(lanes, run, length);
     }
     return total_of(lanes);
 }
 /* 1 where an element is infinite or NaN, else 0. */
-static double strange_$S(const $T *g, int64_t n, $T limit) {
+static double strange_$S(const int64_t *row, int64_t first, int64_t n, $T limit) {
+    $T room[RUN];
     int bad = 0;
-    for (int64_t i = 0; i < n; ++i) bad |= !(fabs$F(g[i]) < ($T)INFINITY);
+    for (int64_t at = 0; at < n; at += RUN) {
+        const int64_t length = n - at < RUN ? n - at : RUN;
+        const $T *g = given_$S(room, row, first + at, length);
+        for (int64_t i = 0; i < length; ++i) bad |= !(fabs$F(g[i]) < ($T)INFINITY);
+    }
     (void)limit;
     return bad;
 }
@@ -410,8 +485,8 @@ static void scan_share_$S(void *context, int64_t k, int64_t threads) {
     for (int64_t r = 0, at = 0; r < s->rows && at < to; ++r) {
         const int64_t *row = s->table + r * COLUMNS, n = row[COUNT], blocks = (n + BLOCK - 1) / BLOCK;
         for (int64_t b = from > at ? from - at : 0; b < blocks && at + b < to; ++b) {
-            const $T *g = (const $T *)(uintptr_t)row[GRADIENT] + b * BLOCK;
-            s->found[at + b] = s->look(g, n - b * BLOCK < BLOCK ? n - b * BLOCK : BLOCK, s->limit);
+            const int64_t first = b * BLOCK;
+            s->found[at + b] = s->look(row, first, n - first < BLOCK ? n - first : BLOCK, s->limit);
         }
         at += blocks;
     }
@@ -436,11 +511,11 @@ static int look_through_$S(int64_t rows, const int64_t *table, look_$S *look, do
 
 /* ---- after both element types ---- */
 
-/* Step every row of two tables, in place. Returns 0, or 1 without having changed anything where there is no memory. */
+/* Step every row of two tables, in place; parameters of 16 bits are among those of float. Returns 0, or 1 without having changed anything where there is no memory. */
 int optdsl_step(int64_t rows_f32, const int64_t *table_f32, int64_t rows_f64, const int64_t *table_f64, int64_t threads) {
     step_f32 single;
     step_f64 wide;
-    const int failed = begin_f32(&single, rows_f32, table_f32) | begin_f64(&wide, rows_f64, table_f64);
+    const int failed = begin_f32(&single, rows_f32, table_f32, threads) | begin_f64(&wide, rows_f64, table_f64, threads);
     if (!failed && rows_f32 > 0) run_f32(&single, threads);
     if (!failed && rows_f64 > 0) run_f64(&wide, threads);
     end_f32(&single), end_f64(&wide);
