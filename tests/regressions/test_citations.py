@@ -18,6 +18,12 @@ def test_fifty_bug_classes_are_guarded_against() -> None:
     assert len({cited.test for cited in cited}) == len(cited), "two tests have one name"
 
 
+def test_the_reliability_page_has_the_numbers() -> None:
+    cited = catalogue()
+    said = f"{len(cited)} tests cite {len({thread for each in cited for thread in each.threads})} threads."
+    assert said in (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+
+
 def test_every_module_of_this_folder_is_in_the_table() -> None:
     here = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")}
     assert here - {"citations", "found", "inputs"} == set(MODULES)
