@@ -68,7 +68,7 @@ def elsewhere(*threads: str) -> Callable[[Test], Test]:
         for thread in threads:
             address(thread)
         module = test.__module__.rpartition(".")[2].removeprefix("test_")
-        _CITED[f"{module}::{test.__name__}"] = Citation(threads, *paragraphs, module, test.__name__)
+        _CITED[f"{module}::{test.__name__}"] = Citation(threads, paragraphs[0], paragraphs[1], module, test.__name__)
         test.__doc__ = f"{test.__doc__}\n\nSeen in {', '.join(threads)}."
         return test
 
