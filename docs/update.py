@@ -161,10 +161,26 @@ def _table(title: str, rows: dict[str, int | str]) -> str:
     return "\n".join([f"| {title} | |", "| --- | --- |", *lines])
 
 
+def elsewhere(text: str) -> str:
+    """Return docs/elsewhere.md with its tables written anew from the tests that cite a thread."""
+    sys.path.insert(0, str(ROOT))
+    from tests.regressions.elsewhere import tables
+
+    return filled(text, tables())
+
+
+DOCUMENTS = {
+    "architecture.md": architecture,
+    "checking.md": checking,
+    "elsewhere.md": elsewhere,
+    "language.md": functions,
+}
+
+
 def main() -> int:
     """Write the documents, or with `--check` say which are stale."""
     stale = []
-    for name, update in (("architecture.md", architecture), ("checking.md", checking), ("language.md", functions)):
+    for name, update in DOCUMENTS.items():
         path = ROOT / "docs" / name
         text = path.read_text(encoding="utf-8")
         fresh = update(text)

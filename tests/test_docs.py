@@ -60,6 +60,27 @@ def test_every_slug_and_verb_is_documented() -> None:
     assert [verb for verb in main.commands if f"`{verb}`" not in changes] == []
 
 
+RELIABILITY = re.findall(r"^(?:python|pytest) .*$", "\n".join(blocks("docs/reliability.md", "")), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [line for line in RELIABILITY if line.startswith("python -m ")])
+def test_commands_of_the_reliability_page_take_what_they_are_given(command: str) -> None:
+    words = command.split()[1:]
+    first = next((place for place, word in enumerate(words) if word.startswith("--")), len(words))
+    asked = [sys.executable, *words[:first], "--help"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    assert [word for word in words if word.startswith("--") and word not in done.stdout] == []
+
+
+def test_files_that_the_reliability_page_names_exist() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:tests|benchmarks|optdsl)/[\w/.]*)`", text)
+    named += [word for line in RELIABILITY for word in line.split() if re.match(r"(?:tests|benchmarks)/", word)]
+    assert len(named) >= 8
+    assert sorted({name for name in named if not (ROOT / name).exists()}) == []
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):

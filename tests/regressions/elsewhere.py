@@ -62,11 +62,13 @@ def elsewhere(*threads: str) -> Callable[[Test], Test]:
     def cite(test: Test) -> Test:
         paragraphs = [" ".join(part.split()) for part in inspect.cleandoc(test.__doc__ or "").split("\n\n")]
         if len(paragraphs) != 2 or not threads:
-            raise ValueError(f"{test.__name__} needs a thread, and two paragraphs: what holds here, what went wrong there")
+            raise ValueError(
+                f"{test.__name__} needs a thread, and two paragraphs: what holds here, what went wrong there"
+            )
         for thread in threads:
             address(thread)
         module = test.__module__.rpartition(".")[2].removeprefix("test_")
-        _CITED[f"{module}::{test.__name__}"] = Citation(threads, *paragraphs, module, test.__name__)
+        _CITED[f"{module}::{test.__name__}"] = Citation(threads, paragraphs[0], paragraphs[1], module, test.__name__)
         test.__doc__ = f"{test.__doc__}\n\nSeen in {', '.join(threads)}."
         return test
 

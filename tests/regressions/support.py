@@ -48,11 +48,13 @@ def everything(optimizer: Optimizer, *arrays: Array) -> tuple[Any, ...]:
 
 
 def python(
-    code: str, environment: Mapping[str, str | None] | None = None, arguments: Sequence[str] = (), cwd: Path | None = None
+    code: str,
+    environment: Mapping[str, str | None] | None = None,
+    arguments: Sequence[str] = (),
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run Python code in a process of its own, with variables of the environment set, or removed where None."""
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=cwd, env={name: value for name, value in variables.items() if value is not None},
-        capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
+    asked = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+    variables = {name: value for name, value in asked.items() if value is not None}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=600)

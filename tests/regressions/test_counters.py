@@ -13,7 +13,15 @@ from optdsl.schedules import Linear
 from .elsewhere import elsewhere
 from .support import adam_move, at, normal
 
-BIASED = "rule Biased(x, g)\nstate\n  m = 0\nupdate\n  m' = ema(m, g, 0.9)\n  x' = x - debias(m', 0.9)\nview eval = debias(m, 0.9)\n"
+BIASED = """
+rule Biased(x, g)
+state
+  m = 0
+update
+  m' = ema(m, g, 0.9)
+  x' = x - debias(m', 0.9)
+view eval = debias(m, 0.9)
+"""
 
 
 def check_adam_at(count: int, beta2: float, target: str) -> None:
@@ -89,7 +97,7 @@ def test_schedules_go_on_past_two_billion_steps(target: str) -> None:
 
 @elsewhere("tensorflow/tensorflow#35444")
 def test_the_first_step_is_step_1(target: str) -> None:
-    """t is 1 at the first step, so that Adam's first step is lr*g/(|g| + eps).
+    """The step number is 1 at the first step, so that Adam's first step is lr*g/(abs(g) + eps).
 
     A report had the counter raised before it was read, so that the first step was corrected as if it were the second.
     """

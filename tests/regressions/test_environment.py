@@ -31,7 +31,9 @@ def test_flags_of_the_environment_do_not_reach_the_floating_point_mode(both_targ
     A library linked with -ffast-math switches the thread that loads it, and all that it starts, to treating subnormal
     numbers as zero, in code that has nothing to do with it.
     """
-    flags = dict.fromkeys(("CFLAGS", "CPPFLAGS", "LDFLAGS", "CXXFLAGS"), "-Ofast -ffast-math -funsafe-math-optimizations")
+    flags = dict.fromkeys(
+        ("CFLAGS", "CPPFLAGS", "LDFLAGS", "CXXFLAGS"), "-Ofast -ffast-math -funsafe-math-optimizations"
+    )
     done = python(
         f"""{SUBNORMAL}
 import optdsl

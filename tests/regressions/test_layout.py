@@ -36,7 +36,9 @@ def steps(rule: str, target: str, x: Array, gradients: list[Array]) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @elsewhere("bitsandbytes-foundation/bitsandbytes#1185")
-def test_arrays_that_are_not_contiguous_are_stepped_right(layout: str, target: str, dtype: np.dtype[np.floating]) -> None:
+def test_arrays_that_are_not_contiguous_are_stepped_right(
+    layout: str, target: str, dtype: np.dtype[np.floating]
+) -> None:
     """Parameters and gradients of any strides end with the bits of contiguous copies.
 
     Kernels read memory in a row whatever the strides; a gradient that was a chunk of another moved the wrong weights.
@@ -191,9 +193,13 @@ def narrowed(code: str, folder: Path) -> list[str]:
     """Return where a compiler sees an integer cut to 32 bits, and 32-bit indices that are compared with a variable."""
     (folder / "narrow.c").write_text(code, encoding="utf-8")
     command = [*toolchain.find_compiler().command, "-std=c11", "-fsyntax-only", "-Wconversion", "narrow.c"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"}
+    )
     assert done.returncode == 0, done.stderr
-    cut = re.compile(r"conversion from '(?:int64_t|long int|long long int|size_t)[^']*'.* to '(?:int|unsigned int|u?int32_t)")
+    cut = re.compile(
+        r"conversion from '(?:int64_t|long int|long long int|size_t)[^']*'.* to '(?:int|unsigned int|u?int32_t)"
+    )
     loop = re.compile(r"for \((?:unsigned |u?int32_t |int )\s*(\w+)[^;]*;[^;]*\b\1\b\s*<=?\s*[a-z]\w*")
     return [line for line in done.stderr.splitlines() if cut.search(line)] + [m[0] for m in loop.finditer(code)]
 
@@ -230,7 +236,9 @@ def test_several_large_parameters_do_not_disturb_each_other(target: str) -> None
     """
     shapes = [(1 << 19,), (3,), (700, 1000), (1,)]
     together = [normal(*shape, seed=k, dtype="float32") for k, shape in enumerate(shapes)]
-    gradients = [[normal(*shape, seed=90 + 10 * s + k, dtype="float32") for k, shape in enumerate(shapes)] for s in range(2)]
+    gradients = [
+        [normal(*shape, seed=90 + 10 * s + k, dtype="float32") for k, shape in enumerate(shapes)] for s in range(2)
+    ]
     opt = optdsl.load("adam", target=target)(together)
     for step in gradients:
         opt.step(step)

@@ -36,7 +36,9 @@ def test_the_maximum_of_amsgrad_is_kept(target: str) -> None:
         np.testing.assert_allclose(-x, 2.0**-t / np.sqrt(32.0 / (1 - 0.5**t)), rtol=1e-12)
 
 
-@pytest.mark.parametrize("options", [{"maximize": True}, {"clip_norm": 0.5}, {"clip_value": 0.1}, {"nonfinite": "skip"}])
+@pytest.mark.parametrize(
+    "options", [{"maximize": True}, {"clip_norm": 0.5}, {"clip_value": 0.1}, {"nonfinite": "skip"}]
+)
 @elsewhere("pytorch/pytorch#92706")
 def test_gradients_are_never_changed(options: dict[str, object], target: str) -> None:
     """A step reads gradients and leaves every byte of them as it was, whatever the options.
@@ -127,7 +129,7 @@ def test_a_schedule_does_not_compound(target: str) -> None:
 
 @elsewhere("pytorch/pytorch#163103", "pytorch/pytorch#163120")
 def test_an_array_given_for_a_number_is_not_held_on_to(target: str) -> None:
-    """An option given as a 0-d array is read once; writing to the array later changes no group, and groups share nothing.
+    """An option given as a 0-d array is read once; writing to it later changes no group, and groups share nothing.
 
     A learning rate given as a tensor stood in several places at once, and what one scheduler wrote there all saw.
     """
@@ -198,7 +200,7 @@ def test_a_shared_parameter_gets_its_gradient_once(target: str) -> None:
     """
     shared, own = np.ones(3), np.ones(2)
     Adam = optdsl.load("adam", target=target)
-    with pytest.raises(ValueError, match="'critic.shared'"):
+    with pytest.raises(ValueError, match=r"'critic\.shared'"):
         Adam({"actor": {"shared": shared, "own": own}, "critic": {"shared": shared}})
     opt = Adam({"actor": {"shared": shared, "own": own}}, lr=0.5)
     opt.step({"actor": {"shared": np.ones(3), "own": np.ones(2)}})

