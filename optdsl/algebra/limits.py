@@ -165,11 +165,22 @@ def _by_signal(function: Callable[[], Answer], watch: _Watch) -> Answer:
         # First, for a signal that has come already may be handled between any two of these lines, and begin tracing.
         watch.over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
+        _take_pending()
         sys.settrace(previous)
         signal.signal(signal.SIGALRM, handler)
         if delay:
             left = delay - (time.monotonic() - started)
             signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), interval)
+
+
+def _take_pending() -> None:
+    """Take a signal of the timer that was sent and hasn't arrived.
+
+    The system may hand it to any thread, such as one of a numerical library that sleeps and comes to it much later on a
+    busy machine. By then the handler is another, and the default one ends the process.
+    """
+    if hasattr(signal, "sigtimedwait"):
+        signal.sigtimedwait({signal.SIGALRM}, 0)
 
 
 def _by_trace(function: Callable[[], Answer], watch: _Watch) -> Answer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -30,13 +31,14 @@ def main() -> int:
     arguments = _arguments()
     kinds = ("both", "thread") if arguments.sanitizer == "all" else (arguments.sanitizer,)
     failed = 0
-    for kind in kinds:
-        with tempfile.TemporaryDirectory(prefix="optdsl-sanitize-") as folder:
+    with tempfile.TemporaryDirectory(prefix="optdsl-sanitize-") as folder:
+        os.environ["OPTDSL_CACHE_DIR"] = f"{folder}/cache"
+        for kind in kinds:
             trouble = SANITIZERS[kind].trouble(Path(folder))
-        if trouble:
-            print(trouble, file=sys.stderr)
-            return 3
-        failed += _run(kind, arguments)
+            if trouble:
+                print(trouble, file=sys.stderr)
+                return 3
+            failed += _run(kind, arguments)
     return int(failed > 0)
 
 

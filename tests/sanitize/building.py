@@ -52,9 +52,9 @@ class Sanitizer:
         """Return the command that starts Python; at fixed addresses where the shadow memory needs them."""
         return [*(("setarch", "-R") if self.fixed_addresses else ()), sys.executable, *arguments]
 
-    def environment(self, folder: Path) -> dict[str, str]:
-        """Return the environment of such a process, whose cache is in a folder of ours."""
-        own = {"PYTHONPATH": str(ROOT), "OPTDSL_CACHE_DIR": str(folder / "cache"), "OPTDSL_NUM_THREADS": "3"}
+    def environment(self) -> dict[str, str]:
+        """Return the environment of such a process."""
+        own = {"PYTHONPATH": str(ROOT), "OPTDSL_NUM_THREADS": "3"}
         return {**os.environ, **own, **OPTIONS} | ({"LD_PRELOAD": _library(self.preload)} if self.preload else {})
 
     def trouble(self, folder: Path) -> str:
@@ -68,7 +68,7 @@ class Sanitizer:
         script = f"import ctypes; ctypes.CDLL({str(folder / 'libprobe.so')!r}).probe"
         try:
             done = subprocess.run(
-                self.command(["-c", script]), env=self.environment(folder), capture_output=True, text=True, timeout=120,
+                self.command(["-c", script]), env=self.environment(), capture_output=True, text=True, timeout=120,
                 check=False,
             )  # fmt: skip
         except OSError as error:

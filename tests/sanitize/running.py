@@ -56,7 +56,7 @@ def _process(folder: Path, how: str, stems: Sequence[str]) -> tuple[list[str], s
     command = sanitizer.command(["-m", "tests.sanitize.stepping", how, str(folder), *stems])
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=sanitizer.environment(folder), capture_output=True, text=True, errors="replace",
+            command, cwd=ROOT, env=sanitizer.environment(), capture_output=True, text=True, errors="replace",
             timeout=LIMIT * len(stems), check=False,
         )  # fmt: skip
         output, report, status = done.stdout, done.stderr, done.returncode

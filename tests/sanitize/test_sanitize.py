@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -46,15 +47,15 @@ PLANTED = {
 
 
 @cache
-def trouble(how: str, folder: Path) -> str:
+def trouble(how: str) -> str:
     """Return why a sanitizer can't be used here; asked once."""
-    return SANITIZERS[how].trouble(folder)
+    with TemporaryDirectory() as folder:
+        return SANITIZERS[how].trouble(Path(folder))
 
 
-def require(how: str, folder: Path) -> None:
+def require(how: str) -> None:
     """Skip, by name, where a sanitizer can't be used."""
-    why = trouble(how, folder)
-    if why:
+    if why := trouble(how):
         pytest.skip(why)
 
 
@@ -62,19 +63,18 @@ def require(how: str, folder: Path) -> None:
 def test_faults_are_found(fault: str, tmp_path: Path) -> None:
     """Each kind of fault, planted in the generated loop or in the skeleton, ends the process with its name."""
     how, says, old, new = PLANTED[fault]
-    require(how, tmp_path)
+    require(how)
     (case,) = bundled_cases(["momentum"])
     build(tmp_path, how, case, [(old, new)])
     (finding,) = findings(tmp_path, how, [case.stem])
     assert finding.stem == case.stem
     assert says in finding.headline
-    # What was found is what was planted, and not the first thing that is always found.
-    assert "_step" in finding.report or "momentum" in finding.report
+    assert "gather.c" not in finding.headline  # which is the same for every rule, and would hide what was planted
 
 
 def test_a_few_rules_are_clean(tmp_path: Path) -> None:
     """One pass and several, rows and whole tensors, and a random rule step without a finding."""
-    require("both", tmp_path)
+    require("both")
     cases = [*bundled_cases(RULES), *random_cases(1, 5)]
     for case in cases:
         build(tmp_path, "both", case)
@@ -83,7 +83,7 @@ def test_a_few_rules_are_clean(tmp_path: Path) -> None:
 
 def test_threads_are_clean(tmp_path: Path) -> None:
     """Steps on eight threads, and two optimizers at once, have no data race."""
-    require("thread", tmp_path)
+    require("thread")
     for case in bundled_cases(THREADED):
         build(tmp_path, "thread", case)
     assert findings(tmp_path, "thread", list(THREADED)) == []
