@@ -21,7 +21,6 @@ from .shrinking import smallest
 from .trial import Report
 from .workers import Job, results
 
-
 OFTEN = 20
 """Rules after which the summary is written again."""
 

@@ -41,10 +41,10 @@ def rule_text(seed: int, number: int) -> str:
 
 
 class Generator:
-    """Makes rules from a source of random numbers; two of equal sources make the same ones."""
+    """Makes rules from a source of random numbers or a seed; two of equal ones make the same rules."""
 
-    def __init__(self, source: random.Random) -> None:
-        self.random = source
+    def __init__(self, source: random.Random | int) -> None:
+        self.random = random.Random(source) if isinstance(source, int) else source
         self.fixed: set[str] = set()
 
     def rule(self) -> str:
