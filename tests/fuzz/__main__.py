@@ -21,6 +21,9 @@ from .shrinking import smallest
 from .trial import Report
 from .workers import Job, results
 
+OFTEN = 20
+"""Rules after which the summary is written again."""
+
 
 @dataclass
 class Tally:
@@ -54,6 +57,8 @@ def main(words: list[str] | None = None) -> int:
         tally.add(job, report)
         if report.failures:
             _tell(job, report, arguments)
+        if arguments.json and tally.rules % OFTEN == 0:
+            _write(tally, arguments, time.monotonic() - begun)
         if sys.stderr.isatty():
             print(f"\r{tally.rules} of {arguments.count} rules, {len(tally.failed)} failed", end="", file=sys.stderr)
     if sys.stderr.isatty():
@@ -86,22 +91,31 @@ def _tell(job: Job, report: Report, arguments: argparse.Namespace) -> None:
     print(f"{text}-> {path}\n", flush=True)
 
 
-def _summarise(tally: Tally, arguments: argparse.Namespace, seconds: float) -> None:
-    share = tally.finite / max(tally.rules, 1)
+def _summary(tally: Tally, arguments: argparse.Namespace, seconds: float) -> dict[str, Any]:
     counts = {name: tally.counts[name] for name in ("simplified", "rejected", "exact")}
     summary: dict[str, Any] = {"seed": arguments.seed, "start": arguments.start, "rules": tally.rules}
-    summary |= {"seconds": round(seconds), "finite": round(share, 4), **counts}
-    summary |= {"failed": tally.failed, "oracles": dict(tally.oracles)}
+    summary |= {"seconds": round(seconds), "finite": round(tally.finite / max(tally.rules, 1), 4), **counts}
+    return summary | {"failed": tally.failed, "oracles": dict(tally.oracles)}
+
+
+def _write(tally: Tally, arguments: argparse.Namespace, seconds: float) -> None:
+    """Write the summary so far, for those who look on and for what is left of a run that is ended."""
+    text = json.dumps(_summary(tally, arguments, seconds), indent=1)
+    arguments.json.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _summarise(tally: Tally, arguments: argparse.Namespace, seconds: float) -> None:
+    summary = _summary(tally, arguments, seconds)
     print(
         f"{tally.rules} rules of seed {arguments.seed} from {arguments.start} in {seconds:.0f} s: "
-        f"{counts['simplified']} simplified, {counts['rejected']} with forms that were rejected, {counts['exact']} "
-        f"with bits promised, {share:.1%} of results finite; {len(tally.failed)} failed"
+        f"{summary['simplified']} simplified, {summary['rejected']} with forms that were rejected, {summary['exact']} "
+        f"with bits promised, {summary['finite']:.1%} of results finite; {len(tally.failed)} failed"
     )
     if tally.rules < arguments.count:
         left = arguments.start + tally.rules, arguments.count - tally.rules
         print(f"the time is up; to go on: --start {left[0]} --count {left[1]}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        _write(tally, arguments, seconds)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ EXTREMES = ("1e-30", "1e30", "1e-160", "1e160", "1e-300", "1e300", "4.9e-324", "
 STATES = (30, 22, 15, 10, 8, 6, 5, 4)
 """How often a rule has 1, 2, … 8 states: small ones find as much, and more of them can be tried."""
 STORAGE = (": f32", ": f64")
+DOMAINS = {"sqrt": "abs({})", "log": "(abs({}) + 1e-3)", "log1p": "abs({})", "exp": "tanh({})", "expm1": "sin({})"}
+"""What keeps the argument of a function where the function is finite."""
+TAME = 0.85
+"""How often an expression is kept where it is finite: there is nothing to compare in NaN."""
 FIXED = "in [0, 0]"
 INTERVALS = (
     ("1e-3", "in [0, inf)"), ("0.9", "in [0, 1)"), ("0.999", "in [0, 1)"), ("1e-8", "in [0, inf)"), ("2", ""),
@@ -41,10 +45,10 @@ def rule_text(seed: int, number: int) -> str:
 
 
 class Generator:
-    """Makes rules from a source of random numbers; two of equal sources make the same ones."""
+    """Makes rules from a source of random numbers or a seed; two of equal ones make the same rules."""
 
-    def __init__(self, source: random.Random) -> None:
-        self.random = source
+    def __init__(self, source: random.Random | int) -> None:
+        self.random = random.Random(source) if isinstance(source, int) else source
         self.fixed: set[str] = set()
 
     def rule(self) -> str:
@@ -157,7 +161,7 @@ class Generator:
         forms = (
             lambda: f"{self.scalar(scope, 1)}*({self.element(scope, 2)})/({self.divisor(scope)})",
             lambda: f"{self.scalar(scope, 1)}*({self.element(scope, 2)} + {self.scalar(scope, 0)}*x)",
-            lambda: f"({self.element(scope, 2)})/({self.scalar(scope, 1)})",
+            lambda: f"({self.element(scope, 2)})/({self.below(scope)})",
             lambda: self.element(scope, 4),
         )
         return self.random.choice(forms)()
@@ -172,7 +176,7 @@ class Generator:
         """Return an element that is likely not negative, over or times a scalar."""
         inner = self.element(scope, 1)
         square = self.random.choice((f"({inner})^2", f"abs({inner})"))
-        return self.random.choice((square, f"{square}/({self.scalar(scope, 1)})", f"{self.scalar(scope, 1)}*{square}"))
+        return self.random.choice((square, f"{square}/({self.below(scope)})", f"{self.scalar(scope, 1)}*{square}"))
 
     def element(self, scope: Scope, depth: int) -> str:
         """Return an expression of elements."""
@@ -184,18 +188,23 @@ class Generator:
         return [
             (6, lambda s, d: f"({self.element(s, d)} {self.random.choice('+-')} {self.element(s, d)})"),
             (6, lambda s, d: f"({self.scalar(s, 1)})*{self._operand(self.element(s, d))}"),
-            (3, lambda s, d: f"{self._operand(self.element(s, d))}/({self.scalar(s, 1)})"),
+            (3, lambda s, d: f"{self._operand(self.element(s, d))}/({self.below(s)})"),
             (3, lambda s, d: f"{self._operand(self.element(s, d))}*{self._operand(self.element(s, d))}"),
-            (3, lambda s, d: f"{self._operand(self.element(s, d))}/({self.element(s, d)} + {self.scalar(s, 0)})"),
+            (
+                3,
+                lambda s, d: (
+                    f"{self._operand(self.element(s, d))}/({self._floor(self.element(s, d))} + {self.scalar(s, 0)})"
+                ),
+            ),
             (2, lambda s, d: f"({self.element(s, d)} + {self.scalar(s, 1)})"),
             (2, lambda s, d: f"sqrt({self.root(s)})"),
             (1, lambda s, d: f"-{self._operand(self.element(s, d))}"),
-            (2, lambda s, d: f"{self.random.choice(ELEMENTWISE)}({self.element(s, d)})"),
+            (2, lambda s, d: self._function(self.element(s, d))),
             (1, lambda s, d: f"{self.random.choice(('min', 'max'))}({self.element(s, d)}, {self.element(s, d)})"),
             (1, lambda s, d: f"clip({self.element(s, d)}, {self.scalar(s, 0)}, {self.scalar(s, 0)})"),
             (1, lambda s, d: f"lerp({self.element(s, d)}, {self.element(s, d)}, {self.scalar(s, 0)})"),
-            (1, lambda s, d: f"debias({self.element(s, d)}, {self.scalar(s, 0)})"),
-            (1, lambda s, d: f"{self._operand(self.element(s, d))}^{self.random.choice((2, 3, 4, -1, 0.5, 1.5))}"),
+            (1, lambda s, d: f"debias({self.element(s, d)}, {self._decay(s)})"),
+            (1, lambda s, d: f"{self._floor(self.element(s, d))}^{self.random.choice((2, 3, 4, -1, 0.5, 1.5))}"),
             (1, lambda s, d: f"(if {self.condition(s, d)} then {self.element(s, d)} else {self.element(s, d)})"),
             (1, lambda s, d: f"(if {self.switch(s)} then {self.element(s, d)} else {self.element(s, d)})"),
             (1, lambda s, d: self.reduction(s, d, ", axes=rest") if s.tensors else self.element(s, d)),
@@ -211,19 +220,40 @@ class Generator:
         """Return an expression below the rate of elements."""
         if depth <= 0:
             roll = self.random.random()
-            return self.random.choice(scope.scalars if roll < 0.6 else LITERALS if roll < 0.92 else EXTREMES)
+            return self.random.choice(scope.scalars if roll < 0.6 else LITERALS if roll < 0.97 else EXTREMES)
         return self._any(self._scalars)(scope, depth - 1)
 
     def _scalars(self) -> list[tuple[int, Callable[[Scope, int], str]]]:
         return [
             (6, lambda s, d: self.scalar(s, 0)),
-            (3, lambda s, d: f"({self.scalar(s, d)} {self.random.choice('+-*/')} {self.scalar(s, d)})"),
-            (2, lambda s, d: f"(1 - {self.scalar(s, d)}^t)"),
+            (3, lambda s, d: f"({self.scalar(s, d)} {self.random.choice('+-*')} {self.scalar(s, d)})"),
+            (1, lambda s, d: f"({self.scalar(s, d)} / ({self.below(s)}))"),
+            (2, lambda s, d: f"(1 - {self._decay(s)}^t)"),
             (1, lambda s, d: f"(t % {self.random.choice([*self._constants(s), '2', '3', '2.5', '-3', '0.1'])})"),
-            (1, lambda s, d: f"{self.random.choice(ELEMENTWISE)}({self.scalar(s, d)})"),
+            (1, lambda s, d: self._function(self.scalar(s, d))),
             (1, lambda s, d: f"(if {self.switch(s)} then {self.scalar(s, d)} else {self.scalar(s, d)})"),
             (1, lambda s, d: self.reduction(s, d) if s.tensors else self.scalar(s, d)),
         ]
+
+    def below(self, scope: Scope) -> str:
+        """Return a scalar to divide by."""
+        if self.random.random() > TAME:
+            return self.scalar(scope, 1)
+        return self.random.choice(
+            ("t", "size(x)", "2", "0.1", f"1 - {self._decay(scope)}^t", f"abs({self.scalar(scope, 0)}) + 1")
+        )
+
+    def _decay(self, scope: Scope) -> str:
+        """Return what is raised to the step number."""
+        return self.random.choice(("0.9", "0.999", "0.5")) if self.random.random() < TAME else self.scalar(scope, 0)
+
+    def _function(self, inner: str) -> str:
+        name = self.random.choice(ELEMENTWISE)
+        return f"{name}({DOMAINS.get(name, '{}').format(inner) if self.random.random() < TAME else inner})"
+
+    def _floor(self, text: str) -> str:
+        """Return what is divided by, or raised to a power: not negative, mostly."""
+        return f"abs({text})" if self.random.random() < TAME else self._operand(text)
 
     def reduction(self, scope: Scope, depth: int, axes: str = "") -> str:
         """Return a reduction of an expression of elements, over the axes that a named argument says."""
