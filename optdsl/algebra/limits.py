@@ -111,9 +111,11 @@ def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
     lateness = _lateness(seconds)
     trace = _watch(function, lateness)
 
+    over = False
+
     def expire(number: int, frame: FrameType | None) -> None:
-        if lateness() < 0:
-            return  # others had the processor meanwhile; the next signal comes soon
+        if over or lateness() < 0:
+            return  # too late for this call; or others had the processor meanwhile, and the next signal comes soon
         # The signal may find any function running, so it doesn't raise: it has every frame of the call traced.
         while frame is not None and frame.f_code is not _by_signal.__code__:
             frame.f_trace = trace
@@ -128,7 +130,8 @@ def _by_signal(function: Callable[[], Answer], seconds: float) -> Answer:
     except _Expired:
         raise TimedOut(f"no answer in {seconds:g} s") from None
     finally:
-        # In this order: no signal after the first call, no tracing after the second, and neither runs traceable code.
+        # In this order: a signal that was sent means nothing, none is sent, none is on its way, and nothing is traced.
+        over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         _take_pending()
         sys.settrace(previous)
