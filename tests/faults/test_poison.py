@@ -79,7 +79,7 @@ class Scene:
         )
         done = subprocess.run(
             [sys.executable, "-P", "-c", code, str(Path(__file__).parents[2]), self.target], cwd=self.here,
-            capture_output=True, text=True, check=True, timeout=300, env={**os.environ, **self.environment},
+            capture_output=True, text=True, check=True, env={**os.environ, **self.environment},
         )  # fmt: skip
         found: list[float] = json.loads(done.stdout)
         return found
