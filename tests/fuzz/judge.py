@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,10 +97,9 @@ def _compare(rule: Rule, kernel: Kernel, at: Point, dtype: Any, others: Mapping[
     # Numbers below that may have lost digits to underflow, in whatever order they are multiplied.
     terms = Terms(least=least, doubt=4 * operations * unit)
     reference = _in_digits(rule, at, terms)
-    outcomes = {"simplified": lambda: _by_kernel(rule, kernel, at, dtype)}
-    outcomes |= {by: lambda stepper=stepper: stepper(at, dtype) for by, stepper in others.items()}
-    for by, outcome in outcomes.items():
-        after = outcome()
+    steppers: dict[str, Stepper] = {"simplified": partial(_by_kernel, rule, kernel), **others}
+    for by, stepper in steppers.items():
+        after = stepper(at, dtype)
         for name, right in reference.items():
             bound = 4 * operations * max(unit, _unit(rule, name))
             columns = [v if isinstance(v, list) else [v] for v in (right, _listed(written[name]), _listed(after[name]))]
