@@ -177,7 +177,7 @@ def _bfloat16_tensor(tensor: Any) -> Array:
     return np.asarray(whole).view(storage_type("bf16"))
 
 
-def _same_form(array: Array, data: Array, flat: Array) -> bool:
+def _same_form(array: npt.NDArray[Any], data: Array, flat: Array) -> bool:
     """Return whether an array that a kernel has read as it is can still be read so: its caller may have changed it."""
     return array.shape == data.shape and array.dtype == flat.dtype and array.flags.c_contiguous
 
@@ -203,9 +203,9 @@ class Intake:
 
         A gradient that isn't goes through a staging array, which is made once. Raises as `as_gradient` does.
         """
-        seen = self.seen
-        if self.flat is not None and seen is value and _same_form(value, data, self.flat):
-            return self.flat
+        seen, flat = self.seen, self.flat
+        if seen is not None and flat is not None and seen is value and _same_form(seen, data, flat):
+            return flat
         gradient = as_gradient(name, value, data)
         address = gradient.ctypes.data
         direct = gradient.flags.c_contiguous and gradient.flags.aligned
