@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -81,8 +82,8 @@ def _run(kind: str, arguments: argparse.Namespace) -> int:
 
 def _built(folder: Path, cases: Sequence[Case], kind: str, jobs: int) -> list[str]:
     """Build rules in processes of their own and return their stems."""
-    with multiprocessing.get_context("forkserver").Pool(jobs, maxtasksperchild=AT_ONCE) as pool:
-        pool.map(partial(build, folder, kind), cases, chunksize=1)
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("forkserver")) as pool:
+        list(pool.map(partial(build, folder, kind), cases))
     return [case.stem for case in cases]
 
 
