@@ -234,8 +234,9 @@ def _try(library: Path, compiler: Compiler, functions: Sequence[str]) -> None:
 
 
 def library(
-    text: str, name: str, load: Callable[[str], Library], includes: Sequence[Path] = (), **parts: str
-) -> Library:
+    text: str, name: str, load: Callable[[str], Library], includes: Sequence[Path] = (),
+    functions: Sequence[str] = (), **parts: str,
+) -> Library:  # fmt: skip
     """Return a library of C text, loaded from the cache or built into it, else from a folder that is gone afterwards.
 
     Args:
@@ -243,6 +244,7 @@ def library(
         name: What to call it.
         load: Loads the library from its path.
         includes: Folders of headers.
+        functions: What it must have.
         parts: What else goes into it: values that it has to be built anew for.
 
     Raises ToolchainError where it can't be built, OSError where it can't be loaded.
@@ -250,7 +252,7 @@ def library(
     key = disk.key(text=text, flags=" ".join(FLAGS), processor=disk.processor(), **parts)
 
     def made(folder: Path) -> list[str]:
-        build(folder / f"{name}.c", folder / f"lib{name}.so", includes)
+        build(folder / f"{name}.c", folder / f"lib{name}.so", includes, functions)
         return [f"lib{name}.so"]
 
     def loaded(entry: disk.Entry) -> Library:
