@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from optdsl.runtime import cache as disk
-from optdsl.runtime import elf, process
 
 Library = TypeVar("Library")
 
@@ -110,6 +109,8 @@ def _probe(command: tuple[str, ...], origin: str, path: str) -> Compiler | str:
 
 def _ask(command: tuple[str, ...]) -> str:
     """Return what a compiler calls itself. Raises ToolchainError where it doesn't answer."""
+    from optdsl.runtime import process  # which a library in the cache has no need of
+
     seconds = min(timeout(), 20.0)
     try:
         status, said = process.run((*command, "--version"), seconds, os.sep, errors=False)
@@ -191,6 +192,8 @@ def build(source: Path, library: Path, includes: Sequence[Path] = (), functions:
     Raises ToolchainError, also where the library lacks one of some functions; OSError where there is no room for it.
     Leaves no half-written library.
     """
+    from optdsl.runtime import process
+
     compiler = find_compiler()
     headers = [f"-include{STRICT}", *(f"-I{folder}" for folder in includes)]
     command = [*compiler.started, *FLAGS, *headers, "-o", library.name, source.name, "-lm"]
@@ -218,6 +221,8 @@ def build(source: Path, library: Path, includes: Sequence[Path] = (), functions:
 def _try(library: Path, compiler: Compiler, functions: Sequence[str]) -> None:
     """Load what a compiler made. Raises ToolchainError for what isn't a library that runs here."""
     import ctypes
+
+    from optdsl.runtime import elf
 
     if not library.is_file():
         raise ToolchainError(f"{compiler.name} ended without an error, but made no library")
