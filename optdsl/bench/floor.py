@@ -60,7 +60,8 @@ def _pass(streams: Streams, number: int, one: Pass) -> str:
 def library(source: str) -> ctypes.CDLL:
     """Build a floor, or take it from the cache, and load it. Raises ToolchainError."""
     compiler = toolchain.find_compiler()
-    loaded = toolchain.library(source, "floor", ctypes.CDLL, compiler=f"{compiler.name} {compiler.version}")
+    version = f"{compiler.name} {compiler.version}"
+    loaded = toolchain.library(source, "floor", ctypes.CDLL, functions=("optdsl_floor",), compiler=version)
     loaded.optdsl_floor.argtypes = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64)
     loaded.optdsl_floor.restype = ctypes.c_uint64
     return loaded

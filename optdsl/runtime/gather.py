@@ -32,7 +32,7 @@ def function() -> Function | None:
         return None
     try:
         versions = {"python": sys.version, "numpy": np.__version__}
-        gather = toolchain.library(text, "gather", ctypes.PyDLL, includes, **versions).optdsl_gather
+        gather = toolchain.library(text, "gather", ctypes.PyDLL, includes, ("optdsl_gather",), **versions).optdsl_gather
     except (toolchain.ToolchainError, OSError):
         return None
     objects, addresses = (ctypes.py_object,) * 4, (ctypes.c_void_p,) * 3

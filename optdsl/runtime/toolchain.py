@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from optdsl.runtime import cache as disk
-from optdsl.runtime import elf, process
 
 Library = TypeVar("Library")
 
@@ -114,6 +113,8 @@ def _probe(command: tuple[str, ...], origin: str, path: str) -> Compiler | str:
 
 def _ask(command: tuple[str, ...]) -> str:
     """Return what a compiler calls itself. Raises ToolchainError where it doesn't answer."""
+    from optdsl.runtime import process  # which a library in the cache has no need of
+
     seconds = min(timeout(), 20.0)
     try:
         status, said = process.run((*command, "--version"), seconds, os.sep, errors=False)
@@ -195,6 +196,8 @@ def build(source: Path, library: Path, includes: Sequence[Path] = (), functions:
     Raises ToolchainError, also where the library lacks one of some functions; OSError where there is no room for it.
     Leaves no half-written library.
     """
+    from optdsl.runtime import process
+
     compiler = find_compiler()
     headers = [f"-include{STRICT}", *(f"-I{folder}" for folder in includes)]
     command = [*compiler.started, *FLAGS, *headers, "-o", library.name, source.name, "-lm"]
@@ -223,6 +226,8 @@ def _try(library: Path, compiler: Compiler, functions: Sequence[str]) -> None:
     """Load what a compiler made. Raises ToolchainError for what isn't a library that runs here."""
     import ctypes
 
+    from optdsl.runtime import elf
+
     if not library.is_file():
         raise ToolchainError(f"{compiler.name} ended without an error, but made no library")
     fault = elf.fault(library)
@@ -238,8 +243,9 @@ def _try(library: Path, compiler: Compiler, functions: Sequence[str]) -> None:
 
 
 def library(
-    text: str, name: str, load: Callable[[str], Library], includes: Sequence[Path] = (), **parts: str
-) -> Library:
+    text: str, name: str, load: Callable[[str], Library], includes: Sequence[Path] = (),
+    functions: Sequence[str] = (), **parts: str,
+) -> Library:  # fmt: skip
     """Return a library of C text, loaded from the cache or built into it, else from a folder that is gone afterwards.
 
     Args:
@@ -247,6 +253,7 @@ def library(
         name: What to call it.
         load: Loads the library from its path.
         includes: Folders of headers.
+        functions: What it must have.
         parts: What else goes into it: values that it has to be built anew for.
 
     Raises ToolchainError where it can't be built, OSError where it can't be loaded.
@@ -254,7 +261,7 @@ def library(
     key = disk.key(text=text, flags=" ".join(FLAGS), processor=disk.processor(), **parts)
 
     def made(folder: Path) -> list[str]:
-        build(folder / f"{name}.c", folder / f"lib{name}.so", includes)
+        build(folder / f"{name}.c", folder / f"lib{name}.so", includes, functions)
         return [f"lib{name}.so"]
 
     def loaded(entry: disk.Entry) -> Library:

@@ -28,7 +28,7 @@ from . import compiles, support
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the compilers are shell scripts")
 
 SCRIPT = """#!/bin/sh
-[ "$1" = --version ] && echo fake 1.0 && exit
+case "$*" in *--version*) echo fake 1.0; exit;; esac
 for word; do case "$before" in -o) library=$word;; esac; before=$word; done
 : > "$TMPDIR/ccAAAA.s"
 {body}
@@ -221,10 +221,8 @@ def test_any_name_of_a_compiler_is_taken_as_it_is(name: str, tmp_path: Path, who
     (build / "rule.c").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPTDSL_CC", f"{shlex.quote(command)} -extra")
-        with pytest.raises(optdsl.ToolchainError, match="no library"):
-            toolchain.build(
-                build / "rule.c", build / "librule.so"
-            )  # `-extra` comes first, so that `--version` is second
+        toolchain.build(build / "rule.c", build / "librule.so")
+    assert (build / "librule.so").read_bytes() == whole.read_bytes()
     assert not list(tmp_path.rglob("ran"))
 
 
