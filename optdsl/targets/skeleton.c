@@ -87,8 +87,10 @@ typedef struct {
     void (*count_lost)(const float *after, const uint16_t *stored, int64_t n, int64_t form, int64_t *counts);
 } conversions;
 static const conversions *convert;
-/* Say where they are, before the first step of parameters of 16 bits. */
-void optdsl_convert_with(const conversions *functions) { convert = functions; }
+/* Say where they are, before the first step of parameters of 16 bits. Written once, so that threads may go on reading. */
+void optdsl_convert_with(const conversions *functions) {
+    if (__atomic_load_n(&convert, __ATOMIC_RELAXED) != functions) __atomic_store_n(&convert, functions, __ATOMIC_RELEASE);
+}
 
 /* Gradients as the equations have them: clipped to +-limit, then scaled. */
 static ALONE void clip_f32(float *restrict to, const float *restrict g, int64_t n, float limit, float scale) {

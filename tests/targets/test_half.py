@@ -49,7 +49,9 @@ def course(rule: Rule, dtype: np.dtype[Any]) -> tuple[Snapshot, list[Snapshot]]:
     hard = not rounds_apart(rule)
 
     def drawn_at(seed: int) -> Snapshot:
-        return {name: drawn(shape, dtype, 10 * seed + index, hard) for index, (name, shape) in enumerate(SHAPES.items())}
+        return {
+            name: drawn(shape, dtype, 10 * seed + index, hard) for index, (name, shape) in enumerate(SHAPES.items())
+        }
 
     return drawn_at(1), [drawn_at(2 + step) for step in range(STEPS)]
 
@@ -179,7 +181,9 @@ def test_threads_change_nothing(target: str, half: np.dtype[Any], monkeypatch: p
     """Large tensors beside small ones, by one thread and by three, with sums and without, with master copies or not."""
     shapes = {"large": (2 * (1 << 20) + 77,), "rows": (1200, 1001), "small": (33,)}
     start = {name: drawn(shape, half, 3, hard=False) for name, shape in shapes.items()}
-    gradients = [{name: drawn(shape, half, 4 + step, hard=False) for name, shape in shapes.items()} for step in range(2)]
+    gradients = [
+        {name: drawn(shape, half, 4 + step, hard=False) for name, shape in shapes.items()} for step in range(2)
+    ]
     for rule in ("adam", "lamb", "adamgc"):
         for master in (False, True):
             paths = []
@@ -232,7 +236,7 @@ def near_rounding_boundaries(dtype: np.dtype[Any]) -> Array:
 
 
 def test_c_converts_as_numpy_does(half: np.dtype[Any], both_targets: None) -> None:
-    """All 65,536 numbers widen to the same bits, and the floats around each boundary round to the same bits, NaN too."""
+    """All 65,536 numbers widen to the same bits, and the floats around each boundary round to the same, NaN too."""
     from optdsl.runtime import conversions
 
     library, form = conversions.library(), 1 if half == np.float16 else 2
@@ -251,7 +255,7 @@ def test_c_converts_as_numpy_does(half: np.dtype[Any], both_targets: None) -> No
 
 
 def test_float64_is_rounded_once(half: np.dtype[Any], target: str) -> None:
-    """A float64 value on one side of a midpoint of two numbers of 16 bits by less than float32 sees goes to that side."""
+    """A float64 on one side of a midpoint of two numbers of 16 bits, by less than float32 sees, goes to that side."""
     storage = "f16" if half == np.float16 else "bf16"
     text = f"rule R(x, g)\nstate\n  s: {storage} = 0\nupdate\n  s' = g\n  x' = x\n"
     every = np.arange(1 << 16, dtype=np.uint16).view(half).astype(np.float64)
