@@ -78,9 +78,13 @@ class CKernel:
 
     def plan(self, leaves: Sequence[Leaf]) -> CPlan:
         """Bind the library to leaves. Raises ToolchainError where 16 bits can't be converted for want of a compiler."""
-        if any(leaf.flat.itemsize == 2 for leaf in leaves):
-            self.library.optdsl_convert_with(conversions.address())
+        self._lend([leaf.flat for leaf in leaves])
         return CPlan(self, leaves)
+
+    def _lend(self, arrays: Sequence[Array]) -> None:
+        """Give the library what converts 16 bits, where arrays need it: a scan may come before the first plan."""
+        if any(array.itemsize == 2 for array in arrays):
+            self.library.optdsl_convert_with(conversions.address())
 
     def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
         return _in_order(self._scan(gradients, self.library.optdsl_squares, clip_value).values())
@@ -89,7 +93,8 @@ class CKernel:
         return [strange == 0.0 for strange in self._scan(gradients, self.library.optdsl_strange).values()]
 
     def _scan(self, gradients: Sequence[Array], function: Callable[..., int], *args: float) -> dict[int, float]:
-        """Look through gradients and return what is found in each, by its place."""
+        """Look through gradients and return what is found in each, by its place. Raises as `plan` does."""
+        self._lend(gradients)
         members = [[i for i, gradient in enumerate(gradients) if max(gradient.itemsize, 4) == size] for size in SIZES]
         tables = [np.zeros((len(chosen), self.width), np.int64) for chosen in members]
         for chosen, table in zip(members, tables, strict=True):

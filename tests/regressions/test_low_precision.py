@@ -33,7 +33,7 @@ def stands_still(rule: str, target: str, half: np.dtype[np.floating]) -> None:
 
 
 @half
-@pytest.mark.parametrize("rule", ["adam", "amsgrad", "adabelief", "yogi", "radam"])
+@pytest.mark.parametrize("rule", ["adam", "amsgrad", "adabelief", "radam"])
 @elsewhere("google-deepmind/optax#1754", "google-deepmind/optax#1769", "afiaka87/glide-finetune#6")
 def test_adam_and_its_kin_stand_still_at_a_zero_gradient(rule: str, half: np.dtype[np.floating], target: str) -> None:
     """Zero gradients leave 16-bit parameters of the Adam family where they are.
@@ -186,12 +186,13 @@ def test_states_do_not_pass_through_16_bits(half: np.dtype[np.floating], target:
 @half
 @elsewhere("AI-Hypercomputer/maxtext#5143", "facebookresearch/fairscale#263", "NVIDIA-NeMo/Automodel#825")
 def test_the_norm_of_16_bit_gradients_does_not_overflow(half: np.dtype[np.floating], target: str) -> None:
-    """Clipping adds squares up in float64: gradients of 5000 in float16 have a finite norm.
+    """Clipping adds squares up in float64, at the first step of a process too: 5000 in float16 has a finite norm.
 
     5000 squared is past the largest float16; norms were infinite, and gradients zero.
     """
     x = np.zeros(16, half)
-    optdsl.load("sgd", target=target)([x], lr=1.0, clip_norm=1.0).step([np.full(16, 5000.0).astype(half)])
+    Plain = optdsl.loads(f"rule Plain{half.name}(x, g)\nupdate\n  x' = x - g\n", target=target)
+    Plain([x], clip_norm=1.0, nonfinite="raise").step([np.full(16, 5000.0).astype(half)])
     np.testing.assert_array_equal(x, np.full(16, -0.25).astype(half))
 
 
