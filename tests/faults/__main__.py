@@ -18,7 +18,8 @@ def main() -> int:
     for name, module in COMMANDS.items():
         module.add_arguments(commands.add_parser(name, help=(module.__doc__ or "").partition(":")[0]))
     arguments = parser.parse_args()
-    return COMMANDS[arguments.command].main(arguments)
+    status: int = COMMANDS[arguments.command].main(arguments)
+    return status
 
 
 if __name__ == "__main__":
