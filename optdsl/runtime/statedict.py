@@ -220,7 +220,7 @@ def _read_states(store: Store, slot: Slot, given: Any, numbers: Mapping[str, flo
     states, scalars = {}, np.zeros_like(slot.leaf.scalars)
     if mastered:  # one made without master copies has lost nothing by it
         master = given.get(MASTER, data.astype(SINGLE))
-        states[MASTER] = _read_array(f"{what}: {MASTER!r}", master, data.shape, SINGLE)
+        states[MASTER] = _read_array(f"{what}: {MASTER!r}", master, data.shape, SINGLE, fresh)
     for state in store.rule.tensor_states:
         if state.name in alive:
             where = f"{what}: {state.name!r}"

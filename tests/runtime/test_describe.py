@@ -19,7 +19,7 @@ from .handmade import SGD, Adam, Mixed
 def test_the_signature_lists_every_option_with_its_default() -> None:
     assert str(inspect.signature(Adam)) == (
         "(params=None, *, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, amsgrad=False, betas=None, clip_norm=None, "
-        "clip_value=None, nonfinite='propagate', maximize=False)"
+        "clip_value=None, nonfinite='propagate', maximize=False, master_weights=False)"
     )
     assert list(inspect.signature(Mixed).parameters)[1:4] == ["lr", "lambda_", "double"]
     assert inspect.signature(Mixed).parameters["double"].default == 1.0
