@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from .survivors import reasons
 from .trying import ROOT, SKELETON, Mutant, mutants_of, tried
@@ -80,7 +81,7 @@ def _told(mutant: Mutant, outcome: str) -> None:
         print(f"{outcome}: {mutant.path}:{mutant.fault.line} {mutant.fault.key}", flush=True)
 
 
-def _summary(outcomes: dict[Mutant, str]) -> dict[str, object]:
+def _summary(outcomes: dict[Mutant, str]) -> dict[str, Any]:
     tried_ = {mutant: outcome for mutant, outcome in outcomes.items() if outcome != "unusable"}
     left = {mutant.key: outcome for mutant, outcome in tried_.items() if not outcome.startswith("killed")}
     known = reasons()
@@ -94,7 +95,7 @@ def _summary(outcomes: dict[Mutant, str]) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _print(summary: dict[str, object]) -> None:
+def _print(summary: dict[str, Any]) -> None:
     for key in ("faults", "killed", "seconds"):
         print(f"{key}: {summary[key]}")
     for key in ("score", "score_without_equivalent"):
