@@ -253,7 +253,7 @@ DISKS: dict[str, tuple[dict[str, str], Callable[[], None], str]] = {
         patched(),
         "can't be opened: No such file",
     ),
-    "no home": ({"OPTDSL_CACHE_DIR": "", "XDG_CACHE_HOME": "", "HOME": "~"}, patched(), "is not an absolute path"),
+    "no home": ({"OPTDSL_CACHE_DIR": "", "XDG_CACHE_HOME": "", "HOME": "here"}, patched(), "is not an absolute path"),
     "a size nobody can read": ({"OPTDSL_CACHE_SIZE": "much"}, patched(), "OPTDSL_CACHE_SIZE is 'much'; expected bytes"),
 }
 
