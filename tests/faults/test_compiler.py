@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import platformdirs
 import pytest
 from click.testing import CliRunner
 
@@ -230,6 +231,10 @@ def out_of_room(*_: object) -> None:
     raise OSError(28, os.strerror(28))
 
 
+def no_home(*_: object, **__: object) -> str:
+    return "~/.cache/optdsl"
+
+
 def patched(*patches: tuple[object, str, object]) -> Callable[[], None]:
     """Return what changes attributes for good, in a process of its own."""
 
@@ -253,7 +258,12 @@ DISKS: dict[str, tuple[dict[str, str], Callable[[], None], str]] = {
         patched(),
         "can't be opened: No such file",
     ),
-    "no home": ({"OPTDSL_CACHE_DIR": "", "XDG_CACHE_HOME": "", "HOME": "~"}, patched(), "is not an absolute path"),
+    "no home": (
+        {"OPTDSL_CACHE_DIR": ""},
+        patched((platformdirs, "user_cache_dir", no_home)),
+        "is not an absolute path",
+    ),
+    "a folder that depends on where one is": ({"OPTDSL_CACHE_DIR": "here"}, patched(), "is not an absolute path"),
     "a size nobody can read": ({"OPTDSL_CACHE_SIZE": "much"}, patched(), "OPTDSL_CACHE_SIZE is 'much'; expected bytes"),
 }
 

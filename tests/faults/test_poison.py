@@ -34,11 +34,8 @@ class Scene:
 
     @property
     def python(self) -> str:
-        """Code that writes the file, and a class like the rule's that gives another answer."""
-        return (
-            f"from pathlib import Path\nPath({str(self.marker)!r}).touch()\n"
-            "__all__ = ['Tiny']\nfrom optdsl.optimizers import SGD as Tiny\n"
-        )
+        """Code that writes the file."""
+        return f"open({str(self.marker)!r}, 'w').close()\nraise RuntimeError('planted')\n"
 
     def library(self, path: Path) -> None:
         """Build a library that writes the file when it is loaded."""
@@ -394,7 +391,8 @@ def test_what_is_planted_would_be_seen_to_run(tmp_path: Path, made: Callable[[st
     scene = scene_of(tmp_path, "numpy", made)
     changed_module(scene)
     scene.rewrite()
-    scene.run()
+    with pytest.raises(AssertionError, match="RuntimeError: planted"):
+        scene.run()
     assert scene.marker.exists()
 
 
@@ -412,7 +410,8 @@ def test_a_compiler_that_is_planted_would_be_seen_to_run(tmp_path: Path, made: C
     scene = scene_of(tmp_path, "c", made)
     compiler_in_the_current_folder(scene)
     scene.environment["OPTDSL_CC"] = "./cc"
-    scene.run()
+    with pytest.raises(AssertionError, match="ToolchainError"):
+        scene.run()
     assert scene.marker.exists()
 
 
