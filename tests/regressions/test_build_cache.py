@@ -60,7 +60,9 @@ def stopped_in_a_compile(folder: Path, tmp_path: Path, how: signal.Signals) -> i
     """Stop a process while its compiler hangs, return its exit status, and let compilers work from then on."""
     script = slow_compiler(tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPTDSL_CACHE_DIR": str(folder), "OPTDSL_CC": str(script)}
-    code = STEP.replace("TARGET", "'c'")
+    # A shell's background job ignores SIGINT, and so do its children unless they say otherwise.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = heard + STEP.replace("TARGET", "'c'")
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 600
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().endswith("\n"):
