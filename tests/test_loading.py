@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import optdsl
-from optdsl import bundled
+from optdsl import bundled, loading
 from optdsl.runtime import cache, toolchain
 
 RULE = "rule Tiny(x, g)\nhyper\n  lr = 0.5 in [0, inf)\nupdate\n  x' = x - lr*g\n"
@@ -111,7 +111,7 @@ SLOW = (
 
 
 def test_a_cached_class_is_ready_with_little_loaded_and_nothing_started() -> None:
-    if optdsl.loading.resolve_target("auto") != "c":
+    if loading.resolve_target("auto") != "c":
         pytest.skip("no C compiler on this machine")
     code = (
         "import os, sys, numpy\nbefore = set(sys.modules)\nstarted = []\n"
@@ -210,7 +210,7 @@ def test_compilers_are_looked_for_in_order(monkeypatch: pytest.MonkeyPatch, tmp_
 
 def test_strict_floating_point_whatever_cflags_say(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not {"-ffast-math", "-Ofast", "-funsafe-math-optimizations"} & set(toolchain.FLAGS)
-    if optdsl.loading.resolve_target("auto") != "c":
+    if loading.resolve_target("auto") != "c":
         pytest.skip("no C compiler on this machine")
     monkeypatch.setenv("CFLAGS", "-Ofast")
     assert stepped(optdsl.loads(RULE, target="c")) == [0.5, 0.5]

@@ -97,7 +97,9 @@ FAULTS: dict[str, tuple[str | Callable[[Path, Path], str], str]] = {
 
 
 def attempts(folder: Path, environment: dict[str, str], prepare: Callable[[], object] = lambda: None) -> dict[str, Any]:
-    """Load the rule for each target and compile it on the command line, in a process with 5 seconds of the processor.
+    """Load the rule for each target and compile it on the command line, in a process of its own.
+
+    It has 20 seconds of the processor for the four of them.
 
     Returns for each target the parameter after a step, or an error, and the warnings; for `command` the exit status and
     what was printed on standard error; and the growth of its memory in bytes.
@@ -107,7 +109,7 @@ def attempts(folder: Path, environment: dict[str, str], prepare: Callable[[], ob
     said = folder / "said"
 
     def work() -> None:
-        resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+        resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
         support.generated_before()
         prepare()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
