@@ -84,7 +84,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_whatever_a_document_says_is_taken_whole_or_refused(honest: bytes, tmp_path: Path, data: st.DataObject) -> None:
     """Something is put anywhere, or taken out; the checksum fits. What was taken over can be stepped and saved."""
@@ -127,7 +127,7 @@ LAYOUTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(names=st.dictionaries(st.text(max_size=4), st.one_of(LAYOUTS, VALUES), max_size=4), data=st.binary(max_size=64))
 def test_whatever_a_header_says_is_read_or_refused(names: dict[str, Any], data: bytes) -> None:
     content = joined(json.dumps(names).encode(), data)
