@@ -145,8 +145,8 @@ def limits() -> dict[str, str]:
         "nodes of a question, and how deep they nest": f"{algebra.MOST_NODES:,} and {algebra.DEEPEST}",
         "bits of a fraction's numerator or denominator": algebra.LARGEST_NUMBER,
         "whole exponents": algebra.LARGEST_EXPONENT,
-        "processor time for the checks of a rule": f"{checks.SECONDS:g} s",
-        "processor time for a claim, and for all claims of a file (`optdsl check --seconds`)":
+        "processor time for the checks of a rule (`optdsl check --seconds`)": f"{checks.SECONDS:g} s",
+        "processor time for a claim, and for all claims of a file (`--seconds` for both)":
             f"{claims.SECONDS:g} s and {claims.TOGETHER:g} s",
         "processor time for what computer algebra proposes for a rule": f"{propose.TOGETHER:g} s",
         "the search for cheaper forms of a rule, in operations weighed": improve.WORK,

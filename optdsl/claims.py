@@ -90,17 +90,19 @@ class UnprovedClaim(Problem):
 
 
 def check(
-    source: SourceFile, rule: Rule, find: Callable[[ir.Equals], Found | Problem], seconds: float = TOGETHER
+    source: SourceFile, rule: Rule, find: Callable[[ir.Equals], Found | Problem], seconds: float | None = None
 ) -> tuple[SourceFile, list[Problem]]:
     """Return what is wrong with the claims of a rule, which have `seconds` of processor time together.
 
+    One of them may take all of it. Where `seconds` is None, they have the usual: `SECONDS` each, `TOGETHER` in all.
     `find` gives the rule that an `equals` names. The source that comes back has the texts of those that findings point
     into, after its own.
     """
     problems: list[Problem] = []
-    until = clock() + seconds
+    each, together = (SECONDS, TOGETHER) if seconds is None else (seconds, seconds)
+    until = clock() + together
     for claim in rule.claims:
-        left = min(SECONDS, until - clock())
+        left = min(each, until - clock())
         if left < SHORTEST:
             problems += _judged(claim, Verdict(Answer.UNKNOWN, _LATE), rule)
             continue

@@ -36,7 +36,7 @@ class Job(NamedTuple):
 
 
 def check(source: SourceFile, seconds: float | None = None) -> Found:
-    """Look for what is wrong in a file, and prove or refute its claims in `seconds` of processor time."""
+    """Look for what is wrong in a file, and prove or refute its claims, in `seconds` of processor time."""
     from optdsl import pipeline
 
     checked = pipeline.check(source, seconds=seconds)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from optdsl import allow, checks, targets
+from optdsl.algebra.limits import clock
 from optdsl.diagnostics import CompileError, Problem
 from optdsl.ir.claims import Equals
 from optdsl.ir.kernel import Kernel, Program
@@ -82,21 +83,23 @@ def analyse(source: SourceFile) -> Checked:
 def check(source: SourceFile, *, prove: bool = True, seconds: float | None = None) -> Checked:
     """Parse and resolve a file, look for what is legal but wrong, and with `prove` prove or refute its claims.
 
-    `seconds` is the processor time for the claims, None for the usual. Warnings that a comment of the author's allows
-    are left out.
+    `seconds` is the processor time for the checks and, with what they leave of it, for the claims; None for the usual.
+    Warnings that a comment of the author's allows are left out.
     """
     checked = analyse(source)
     if checked.rule is None:
         return checked
     source = checked.source
     # What a base leaves unused in a rule that is made from it, nobody can take away.
-    warnings = (w for w in checks.run(checked.rule) if not (w.slug in UNUSED and source.file(w.span[0]) != source.name))
+    begun = clock()
+    found = checks.run(checked.rule, checks.SECONDS if seconds is None else seconds)
+    warnings = (w for w in found if not (w.slug in UNUSED and source.file(w.span[0]) != source.name))
     problems = [*checked.problems, *warnings]
     if prove and checked.rule.claims:
         from optdsl import claims  # which loads SymPy
 
-        time = claims.TOGETHER if seconds is None else seconds
-        source, wrong = claims.check(source, checked.rule, partial(_other, source), time)
+        left = None if seconds is None else begun + seconds - clock()
+        source, wrong = claims.check(source, checked.rule, partial(_other, source), left)
         problems += wrong
     unasked = () if prove else ("unproved-claim",)
     kept = allow.apply(checked.source, checked.tree, problems, unasked)

@@ -62,11 +62,13 @@ def test_checks_end_with_their_time_and_keep_what_they_found(monkeypatch: pytest
             pass
 
     monkeypatch.setattr(checks, "checks", lambda: {"a": endless, "b": endless})
-    monkeypatch.setattr(checks, "SECONDS", 0.1)
     start = clock()
-    found = checks.run(rule_of(SOURCE))
+    found = checks.run(rule_of(SOURCE), 0.1)
     assert [problem.slug for problem in found] == ["seen", "seen"]
     assert clock() - start < 5
+    slugs = [problem.slug for problem in pipeline.check(SOURCE, seconds=0.2).problems]
+    assert slugs.count("seen") == 2
+    assert "unproved-claim" in slugs, "the checks took the time of the claims, too"
 
 
 def test_without_effort_the_author_s_form_stands(monkeypatch: pytest.MonkeyPatch) -> None:

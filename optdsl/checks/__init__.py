@@ -28,14 +28,14 @@ def checks() -> dict[str, Check]:
     return {name: import_module(f"{__name__}.{name}").check for name in names}
 
 
-def run(rule: Rule) -> list[Problem]:
-    """Return the findings of every check, in the order of their places.
+def run(rule: Rule, seconds: float = SECONDS) -> list[Problem]:
+    """Return the findings of every check, in the order of their places, as far as `seconds` of processor time last.
 
     A question that computer algebra can't settle in its time is no finding, and neither is what a check hasn't come to
     when the time for all of them is up. An exception is a bug in a check and is raised.
     """
     found: list[Problem] = []
-    until = clock() + SECONDS
+    until = clock() + seconds
     for check in checks().values():
         try:
             limited(partial(_collect, found, check, rule), max(until - clock(), 0.01))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from optdsl.ir.kernel import Program
+from optdsl.ir.nodes import Rule
 from optdsl.passes.options import with_options
 from optdsl.pipeline import analyse, as_written, kernels, rule_of
 from optdsl.source import SourceFile
@@ -81,12 +82,12 @@ def _place(error: BaseException) -> str:
 
 def _failures(text: str, inputs: int, dtypes: tuple[Any, ...], large: bool, report: Report) -> Iterator[Failure]:
     source = SourceFile("fuzz.opt", text)
-    errors = analyse(source).errors
-    if errors:
-        yield Failure("refused", errors[0].message)
+    analysed = analyse(source)
+    if analysed.rule is None:
+        yield Failure("refused", analysed.errors[0].message)
         return
-    yield from formats(source)
-    rule = with_options(rule_of(source))
+    yield from formats(source, analysed.rule, unicode=inputs % 4 > 1)
+    rule = with_options(analysed.rule)
     program = kernels(rule)
     report.simplified = program.kernels != as_written(rule)
     report.rejected = bool(program.rejected)
@@ -108,19 +109,17 @@ def _failures(text: str, inputs: int, dtypes: tuple[Any, ...], large: bool, repo
         report.finite = float(np.mean(shares))
 
 
-def formats(source: SourceFile) -> Iterator[Failure]:
-    """A rule formatted is the same rule, and formats to itself, in ASCII and in mathematical signs."""
-    rule = rule_of(source)
-    for unicode in (False, True):
-        text, problems = formatted(source, unicode=unicode)
-        again, _ = formatted(SourceFile(source.name, text), unicode=unicode)
-        signs = " in mathematical signs" * unicode
-        if problems:
-            yield Failure("format", f"{problems[0].message}{signs}")
-        elif rule_of(SourceFile(source.name, text)) != rule:
-            yield Failure("format", f"another rule once formatted{signs}")
-        elif again != text:
-            yield Failure("format", f"formatted twice it is another text{signs}")
+def formats(source: SourceFile, rule: Rule, *, unicode: bool) -> Iterator[Failure]:
+    """A rule formatted, in ASCII or in mathematical signs, is the same rule, and formats to itself."""
+    text, problems = formatted(source, unicode=unicode)
+    again, _ = formatted(SourceFile(source.name, text), unicode=unicode)
+    signs = " in mathematical signs" * unicode
+    if problems:
+        yield Failure("format", f"{problems[0].message}{signs}")
+    elif rule_of(SourceFile(source.name, text)) != rule:
+        yield Failure("format", f"another rule once formatted{signs}")
+    elif again != text:
+        yield Failure("format", f"formatted twice it is another text{signs}")
 
 
 __all__ = ["DTYPES", "Failure", "Program", "Report", "try_rule"]
