@@ -148,7 +148,8 @@ def limits() -> dict[str, str]:
         "processor time for the checks of a rule (`optdsl check --seconds`)": f"{checks.SECONDS:g} s",
         "processor time for a claim, and for all claims of a file (`--seconds` for both)":
             f"{claims.SECONDS:g} s and {claims.TOGETHER:g} s",
-        "processor time for what computer algebra proposes for a rule": f"{propose.TOGETHER:g} s",
+        "nodes that computer algebra proposes forms of, for a rule": propose.NODES_TOGETHER,
+        "processor time for what it proposes": f"{propose.TOGETHER:g} s",
         "the search for cheaper forms of a rule, in operations weighed": improve.WORK,
     }  # fmt: skip
     return {"limits": _table("limit", sizes), "bounds": _table("bound", bounds)}

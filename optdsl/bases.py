@@ -8,7 +8,6 @@ from pathlib import Path
 
 from optdsl import bundled
 from optdsl.source import SourceFile, read
-from optdsl.syntax.names import spell
 
 LONGEST_CHAIN = 16
 """Rules made one from another."""

@@ -185,7 +185,7 @@ exact_option = click.option("--exact", is_flag=True, help="Keep the author's for
 @format_option
 @click.option("-w", "--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
 @click.option("--seconds", type=click.FloatRange(0), metavar="N",
-              help="Processor time for the checks of a file and the proofs of its claims. [default: 1.5 and 30]")  # fmt: skip
+              help="Processor time for the checks of a file and the proofs of its claims. [1 and 30]")  # fmt: skip
 @jobs_option
 def check(
     files: tuple[str, ...], strict: bool, output_format: str, watch: bool, seconds: float | None, jobs: int | None

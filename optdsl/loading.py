@@ -15,10 +15,11 @@ from dataclasses import replace
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
+from typing import NoReturn
 
 from optdsl import building, bundled
-from optdsl.runtime import cache, gather, toolchain
+from optdsl.runtime import cache, toolchain
 from optdsl.runtime.optimizer import Optimizer
 from optdsl.source import SourceFile, read
 
@@ -112,6 +113,8 @@ def _compiled(source: SourceFile, name: str, target: str, exact: bool) -> type[O
 
     optimizer = building.obtain(source, stem, target, exact, load)
     if target == "c" and any(fresh):
+        from optdsl.runtime import gather
+
         gather.function()  # built now rather than in the middle of a step
     return optimizer
 
@@ -132,8 +135,8 @@ class _Loader(SourceFileLoader):
         super().__init__(name, path)
         self.text = text
 
-    def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self.text, self.path)
+    def path_stats(self, path: str | bytes) -> NoReturn:
+        raise OSError("a text without a file, whose bytecode is neither looked for nor kept")
 
     def get_data(self, path: str | bytes) -> bytes:
         return self.text

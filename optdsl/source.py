@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import errno
 import os
-import select
 import stat
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -126,6 +125,8 @@ def _open(path: str, flags: int) -> int:
 
 def _from_pipe(pipe: int, name: str) -> bytes:
     """Return what comes through a pipe, until those who write close it."""
+    import select  # which files have no need of
+
     data = b""
     while len(data) < MOST_BYTES:
         if not select.select([pipe], [], [], PATIENCE)[0]:
@@ -139,9 +140,10 @@ def _from_pipe(pipe: int, name: str) -> bytes:
 
 def decode(data: bytes, name: str) -> str:
     """Return the text in some bytes, with Unix line ends. Raises ValueError where they aren't UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         # Where only the beginning was read, it may end within a character.
-        return decoder.decode(data, final=len(data) < MOST_BYTES).replace("\r\n", "\n")
+        text = decoder.decode(data, final=len(data) < MOST_BYTES)
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}") from None
+    return text.removeprefix(MARK).replace("\r\n", "\n")

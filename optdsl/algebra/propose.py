@@ -16,12 +16,12 @@ from optdsl.ir.powers import expand
 
 SECONDS = 0.25
 """Time for one form."""
-MOST_NODES = 120
+MOST_NODES = 60
 """Nodes of an expression worth asking about."""
-MOST_QUESTIONS = 60
-"""Questions about one rule."""
+NODES_TOGETHER = 240
+"""Nodes of all expressions of one rule that are asked about: counted, so that a rule has the same code everywhere."""
 TOGETHER = 1.0
-"""Time for all of them."""
+"""Time for all of them, should SymPy take longer than it usually does over so many."""
 
 
 class Proposer:
@@ -29,7 +29,7 @@ class Proposer:
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self.seconds = seconds
-        self.questions, self.left = MOST_QUESTIONS, TOGETHER
+        self.nodes, self.left = NODES_TOGETHER, TOGETHER
         self.answers: dict[tuple[Expr, tuple[Symbol, ...]], list[Expr]] = {}
 
     def __call__(self, expr: Expr, positive: Collection[Symbol]) -> list[Expr]:
@@ -45,9 +45,10 @@ class Proposer:
         return self.answers[question]
 
     def _forms(self, expr: Expr, positive: Collection[Symbol]) -> Iterator[Expr]:
-        if self.questions <= 0 or self.left <= 0 or _size(expr) > MOST_NODES:
+        size = _size(expr)
+        if size > min(MOST_NODES, self.nodes) or self.left <= 0:
             return
-        self.questions -= 1
+        self.nodes -= size
         bridge = Bridge(positive=positive)
         read = dict.fromkeys(symbols(expr))
         elements = [bridge.symbol(symbol) for symbol in read if symbol.rate is Rate.ELEMENT]
@@ -57,7 +58,7 @@ class Proposer:
                 form = limited(lambda: transform(bridge.to_sympy(expr), elements, scalars), self.seconds)  # noqa: B023
                 found = expand(bridge.from_sympy(form))
             except TimedOut:
-                self.questions = 0
+                self.nodes = 0
                 return
             except Exception:  # not only what says that there is no answer: SymPy raises whatever it likes
                 continue

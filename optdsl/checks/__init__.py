@@ -15,7 +15,7 @@ from optdsl.algebra.limits import Unknown, clock, limited
 from optdsl.diagnostics import Problem, in_order
 from optdsl.ir.nodes import Rule
 
-SECONDS = 1.5
+SECONDS = 1.0
 """Processor time for all checks of a rule together. On a very busy machine it cuts those of a large rule short."""
 
 Check = Callable[[Rule], Iterator[Problem]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -79,7 +80,11 @@ def evaluate(
                     return arithmetic.scalar(op, values)
                 return arithmetic.elements(op, values, size)
 
-    return walk(expand(expr))
+    return walk(_expanded(expr))
+
+
+_expanded = lru_cache(maxsize=4096)(expand)
+"""`expand`, remembered, for a rule is evaluated at many points; spans, in which equal expressions differ, mean nothing."""
 
 
 def constant(expr: Expr, hypers: Mapping[str, Any], arithmetic: Arithmetic | None = None) -> Any:

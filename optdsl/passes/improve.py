@@ -32,7 +32,7 @@ ROUNDS = 4
 """How often equations are gone through: a rewrite can let an intermediate be put where it is read."""
 TRIALS = 3
 """How many forms of a region are validated before the author's stands."""
-WORK = 400_000
+WORK = 120_000
 """What a search for cheaper forms may spend on a rule. It is counted, not timed: a
 rule has the same code on every machine."""
 EVALUATED = 100

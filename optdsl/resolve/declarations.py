@@ -12,7 +12,7 @@ from optdsl.resolve.expressions import Environment, Expressions, Unresolved, wha
 from optdsl.syntax import ast
 
 STORAGE = ("f16", "bf16", "f32", "f64")
-MOST_CONDITIONS = 6
+MOST_CONDITIONS = 5
 """Different conditions of states: each doubles the forms of the rule."""
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from optdsl.runtime import conversions, gather
 from optdsl.runtime.kernel import Array, Leaf, Vector, threads
 from optdsl.runtime.ranges import Ranges
 from optdsl.runtime.rows import Rows, row_width
@@ -84,6 +83,8 @@ class CKernel:
     def _lend(self, arrays: Sequence[Array]) -> None:
         """Give the library what converts 16 bits, where arrays need it: a scan may come before the first plan."""
         if any(array.itemsize == 2 for array in arrays):
+            from optdsl.runtime import conversions  # which only 16 bits have a need of
+
             self.library.optdsl_convert_with(conversions.address())
 
     def squares(self, gradients: Sequence[Array], clip_value: float) -> float:
@@ -170,6 +171,8 @@ class CPlan:
         return [*fixed, leaf.data.ndim, rows.width, rows.values.ctypes.data, form, form, *copies, *states]
 
     def batch(self, groups: Sequence[Sequence[int]], ranges: Ranges) -> CBatch | None:
+        from optdsl.runtime import gather  # which waits for the first step that can make use of it
+
         function = gather.function()
         return None if function is None else CBatch(self, function, groups, ranges)
 

@@ -57,8 +57,8 @@ def opened(path: str) -> Iterator[str]:
 def read(path: str, most: int) -> bytes:
     """Return the bytes of a private file, of which there may be `most`.
 
-    Raises NotPrivate, also for a file with two names and for what isn't a file; ValueError for one that is too long;
-    and other OSErrors. Never waits.
+    Raises NotPrivate, also for a file with two names and for what isn't a file; ValueError for one that is too long or
+    grows meanwhile; and other OSErrors. Never waits. It asks for the memory that the file takes and not for `most`.
     """
     descriptor = os.open(path, os.O_RDONLY | _FILE)
     with open(descriptor, "rb") as file:
@@ -68,9 +68,10 @@ def read(path: str, most: int) -> bytes:
         _judge(state)
         if os.name == "posix" and state.st_nlink != 1:
             raise NotPrivate("has another name somewhere")
-        data = b"" if state.st_size > most else file.read(most + 1)
-    if state.st_size > most or len(data) > most:
-        raise ValueError(f"{path} is longer than {most} bytes")
+        size = min(state.st_size, most)
+        data = b"" if state.st_size > most else file.read(size + 1)
+    if state.st_size > most or len(data) > size:
+        raise ValueError(f"{path} is longer than {size} bytes")
     return data
 
 

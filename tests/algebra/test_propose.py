@@ -71,7 +71,7 @@ def test_answers_are_kept() -> None:
     proposer = Proposer()
     expr = plus(times(LR, X), times(LR, M))
     assert proposer(expr, []) is proposer(expr, [])
-    assert proposer.questions == propose.MOST_QUESTIONS - 1
+    assert proposer.nodes == propose.NODES_TOGETHER - 7
 
 
 def test_large_expressions_are_not_asked_about() -> None:
@@ -83,7 +83,7 @@ def test_large_expressions_are_not_asked_about() -> None:
 
 def test_questions_run_out() -> None:
     proposer = Proposer()
-    proposer.questions = 1
+    proposer.nodes = 3
     assert proposer(times(X, X), [])
     assert proposer(times(G, G), []) == []
 
@@ -133,7 +133,7 @@ def test_past_its_time_the_author_s_form_stands(monkeypatch: pytest.MonkeyPatch)
     with_transforms(monkeypatch, forever, *by_elements)
     proposer = Proposer(seconds=0.05)
     assert kernels(rule, propose=proposer).kernels == kernels(rule, exact=True).kernels
-    assert proposer.questions == 0
+    assert proposer.nodes == 0
     monkeypatch.undo()
     assert kernels(rule).kernels != kernels(rule, exact=True).kernels
     assert kernels(rule, propose=proposer).kernels == kernels(rule, exact=True).kernels

@@ -36,7 +36,6 @@ def test_a_broken_promise_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "formatted", lambda source, unicode=False: (source.text + "#\n", []))
     with pytest.raises(Broken):
         targets.formatter(seed)
-    monkeypatch.setattr(targets, "_bytes", lambda document: b"")
     targets.checkpoint(b"no file")
     monkeypatch.setattr(targets, "_bytes", lambda document: repr(id(document)).encode())
     with pytest.raises(Broken):

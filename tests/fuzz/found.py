@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from .trial import Failure
@@ -23,9 +22,9 @@ def keep(folder: Path, name: str, text: str, failure: Failure, job: Job) -> Path
     return path
 
 
-def files(folder: Path = FOLDER) -> Iterator[Path]:
-    """Yield the rules that were kept, in order of their names."""
-    yield from sorted(folder.glob("*.opt"))
+def files(folder: Path = FOLDER) -> list[Path]:
+    """Return the rules that were kept, in order of their names."""
+    return sorted(folder.glob("*.opt"))
 
 
 def inputs(text: str) -> int:

@@ -52,7 +52,7 @@ def test_a_rule_that_is_right_passes(both_targets: None) -> None:
 def test_wrong_c_is_seen(both_targets: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """As different bits, and as digits that aren't there."""
     shortened = compiled.shortened
-    monkeypatch.setattr(compiled, "shortened", lambda *args: shortened(*args).replace("sqrtf(", "(1 + 1e-6f) * sqrtf("))
+    monkeypatch.setattr(compiled, "shortened", lambda *args: shortened(*args).replace("sqrtf(", "(1 + 1e-3f) * sqrtf("))
     assert seen() == {"targets", "digits", "resume"}
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from . import run
 from .inputs import families, inputs, made
 from .run import preload, runs
 
@@ -27,10 +28,14 @@ def main() -> int:
         "--number", type=int, help="this number of the family only; its files are kept in ./hostile-input"
     )
     parser.add_argument("--quick", action="store_true", help="two verbs for each input instead of five")
+    parser.add_argument("--seconds", type=int, default=run.SECONDS, help="processor time for a verb (%(default)s)")
     parser.add_argument("--json", action="store_true", help="write every run as JSON, one a line")
     arguments = parser.parse_args()
     if arguments.number is not None:
-        made(arguments.family, arguments.number).write(Path("hostile-input"))
+        kept = Path("hostile-input")
+        kept.mkdir(exist_ok=True)
+        made(arguments.family, arguments.number).write(kept)
+    run.SECONDS = arguments.seconds
     preload()
     chosen = [
         (family, number, given)

@@ -80,7 +80,7 @@ def random_expressions(chance: random.Random, number: int) -> Input:
 
 def claims(chance: random.Random, number: int) -> Input:
     """Claims that take long to decide: of many steps, of large rules, of many at once, with many cases."""
-    value = _FORMS[number % len(_FORMS)].format(k=chance.choice((2, 3, 5)))
+    value = _FORMS[(number + number // len(_FORMS)) % len(_FORMS)].format(k=chance.choice((2, 3, 5)))
     lines = {
         "one": "  equals Adam for 16 steps\n",
         "itself": "  equals Adam with lr = lr and beta1 = a and beta2 = b for 16 steps\n",
@@ -97,7 +97,7 @@ def claims(chance: random.Random, number: int) -> Input:
 
 def conditions(chance: random.Random, number: int) -> Input:
     """States that exist under conditions, and equations with many cases."""
-    count = (3, 5, 6, 7, 12, 20)[number % 6]
+    count = (3, 5, 6, 7, 12, 20)[number % 6] + number // 24
     flags = [f"f{index}" for index in range(count)]
     hypers = "rule R(x, g)\nhyper\n  lr = 0.1 in [0, inf)\n" + "".join(f"  {flag} = false\n" for flag in flags)
     style = number // 6 % 4

@@ -107,7 +107,8 @@ def characters(chance: random.Random, number: int) -> Input:
 
 def undecodable(chance: random.Random, number: int) -> Input:
     """Bytes that aren't UTF-8, or aren't text."""
-    good = _GOOD.encode()
+    text = f"# {number}\n{_GOOD}"
+    good = text.encode()
     wrong = (
         b"\xff",
         b"\xc0\x80",
@@ -123,11 +124,11 @@ def undecodable(chance: random.Random, number: int) -> Input:
     )
     place = chance.randrange(len(good) + 1)
     rows = (
-        good[:place] + wrong[number % len(wrong)] + good[place:],
-        good + wrong[number % len(wrong)],
-        _GOOD.encode("utf-16"),
-        _GOOD.encode("utf-32"),
-        _GOOD.replace("A rule", "Ä").encode("latin-1"),
+        good[:place] + wrong[number // 11 % len(wrong)] + good[place:],
+        good + wrong[number // 11 % len(wrong)],
+        text.encode("utf-16"),
+        text.encode("utf-32"),
+        text.replace("A rule", "Ä").encode("latin-1"),
         chance.randbytes(chance.choice((1, 100, 10_000))),
         b"\x00" * 5_000,
         b"\x1f\x8b\x08" + chance.randbytes(500),

@@ -41,10 +41,10 @@ class Run:
         """What is wrong with it, in words; empty where nothing is."""
         if self.status < 0:
             return f"ended by {signal.Signals(-self.status).name} after {self.seconds:.2f} s of processor time"
-        if self.status > 3:
-            return f"exit status {self.status}"
         if "Traceback (" in self.output or "internal error" in self.output or "Exception ignored" in self.output:
             return "a failure inside the program"
+        if self.status > 3:
+            return f"exit status {self.status}"
         if self.status == 1 and not re.search(r"(error|warning)\[[a-z-]+\]: ", self.output):
             return "findings without a slug"
         if self.status in (2, 3) and not self.output.strip():
@@ -137,6 +137,7 @@ def _become(arguments: list[str], folder: Path, output: Path, aside: Path) -> No
         import traceback
 
         traceback.print_exc()
+        sys.stderr.flush()
     os._exit(status)
 
 

@@ -119,7 +119,7 @@ _PLACES = (
 
 def literals(chance: random.Random, number: int) -> Input:
     """A number that is hard to hold, in one of the places where a number can stand."""
-    return Input(_PLACES[number % len(_PLACES)].format(NUMBERS[(number * 13 + number // 50) % len(NUMBERS)]))
+    return Input(_PLACES[number % len(_PLACES)].format(NUMBERS[number * 11 % len(NUMBERS)]))
 
 
 def many(chance: random.Random, number: int) -> Input:

@@ -77,7 +77,7 @@ def test_corrections_are_those_of_the_step(name: str, target: str, dtype: np.dty
     for count in COUNTS:
         x, y, g = (chance.standard_normal(37).astype(dtype) for _ in range(3))
         ours = {"x": x, "y": y}
-        optimizer = load(name, target)(ours, **SETTINGS[name])
+        optimizer = load(name, target, exact=True)(ours, **SETTINGS[name])
         optimizer.step({"x": g, "y": g})
         at(optimizer, count)
         for step in (count + 1, count + 2):
