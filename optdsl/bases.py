@@ -83,6 +83,8 @@ def texts(source: SourceFile) -> list[str]:
         asking = waiting.pop()
         named = [(_joined(name), False) for name in _FROM.findall(asking.text)]
         named += [(name, True) for name in _components(asking.text)]
+        if named:
+            from optdsl.syntax.names import spell  # which a rule that names no other has no need of
         for name, component in dict.fromkeys(named):
             try:
                 base = find(spell(name), asking.name, asking.given, component)

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from optdsl.source import SourceFile
 
 
-def show_warning(message: Warning | str, *_: object) -> None:
-    """Write a warning of the package as one line."""
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None,
+    line: str | None = None,
+) -> None:  # fmt: skip
+    """Write a warning of the package as one line, in place of `warnings.showwarning`."""
     click.echo(f"optdsl: warning: {message}", err=True)
 
 

@@ -84,7 +84,7 @@ def evaluate(
 
 
 _expanded = lru_cache(maxsize=4096)(expand)
-"""`expand`, remembered, for a rule is evaluated at many points; spans, in which equal expressions differ, mean nothing."""
+"""`expand`, remembered: a rule is evaluated at many points. Spans, in which equal expressions differ, mean nothing."""
 
 
 def constant(expr: Expr, hypers: Mapping[str, Any], arithmetic: Arithmetic | None = None) -> Any:

@@ -62,8 +62,8 @@ def without_idle(expr: Expr) -> Expr:
     if not isinstance(expr, Apply):
         return expr
     if ir.rate(expr) is not Rate.ELEMENT:
-        expr = ir.rebuild(expr, tuple(without_idle(part) for part in expr.args))
-        values = expr.args
+        values = tuple(without_idle(part) for part in expr.args)
+        expr = ir.rebuild(expr, values)
     else:
         values = tuple(part if ir.rate(part) is Rate.ELEMENT else without_idle(part) for part in expr.args)
     # `values` are the operands without what is idle in them. Each is found once: deep scalars would take for ever.

@@ -110,9 +110,9 @@ class Gathered:
         self.states: Tensors = tuple(None if dtype is None else next(fresh) for dtype in signature.states)
         there = [index for index, dtype in enumerate(signature.states) if dtype is not None]
         held = ([state for each in states if (state := each[index]) is not None] for index in there)
-        masters = ([master.reshape(-1) for leaf in leaves if (master := leaf.master) is not None],)
+        masters: list[AnyArray] = [master.reshape(-1) for leaf in leaves if (master := leaf.master) is not None]
         self.arrays: list[list[AnyArray]] = [
-            [leaf.flat for leaf in leaves], *masters[: signature.mastered], *held,
+            [leaf.flat for leaf in leaves], *([masters] if signature.mastered else []), *held,
         ]  # fmt: skip
         self.parts = arena.parts(signature, sizes)
 

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from optdsl.runtime import private
-from optdsl.runtime.entries import WORK, CacheUnusable, Entries, Entry, built
+from optdsl.runtime.entries import WORK, Entries, built
+from optdsl.runtime.entries import CacheUnusable as CacheUnusable
+from optdsl.runtime.entries import Entry as Entry
 
 Result = TypeVar("Result")
 

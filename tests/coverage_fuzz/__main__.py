@@ -96,7 +96,7 @@ def _statistics(output: str) -> list[str]:
 
 def _inside(target: str, flags: list[str]) -> int:
     try:
-        import atheris  # type: ignore[import-not-found]
+        import atheris
     except ImportError:
         print("atheris isn't installed: pip install -e '.[fuzz]'", file=sys.stderr)
         return 2

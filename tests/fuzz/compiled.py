@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ STEM = "rule"
 SUFFIX = {"float32": "f32", "float64": "f64"}
 
 
-def classes(program: Program, folder: Path, dtypes: tuple[Any, ...]) -> dict[str, type[Optimizer]]:
-    """Return the optimizers of a rule by target, which run for parameters of some types.
+def classes(
+    program: Program, folder: Path, dtypes: tuple[Any, ...], variants: Collection[int]
+) -> dict[str, type[Optimizer]]:
+    """Return the optimizers of a rule by target, which run for parameters of some types in some of its variants.
 
     Raises ToolchainError where C can't be built.
     """
@@ -32,21 +34,24 @@ def classes(program: Program, folder: Path, dtypes: tuple[Any, ...]) -> dict[str
         place = folder / target
         place.mkdir()
         for name, text in targets.find(target).emit(program, STEM).items():
-            (place / name).write_text(shortened(text, dtypes) if name.endswith(".c") else text, encoding="utf-8")
+            (place / name).write_text(
+                shortened(text, dtypes, variants) if name.endswith(".c") else text, encoding="utf-8"
+            )
         if target == "c":
             toolchain.build(place / f"{STEM}.c", place / f"lib{STEM}.so")
         made[target] = _class_in(place / f"{STEM}.py")
     return made
 
 
-def shortened(text: str, dtypes: tuple[Any, ...]) -> str:
+def shortened(text: str, dtypes: tuple[Any, ...], variants: Collection[int]) -> str:
     """Return generated C that compiles in less time.
 
-    The loops of a rule, and the functions that they call, are left as they are. What else there is, which is the same
-    for all rules, isn't optimised, and what steps element types that aren't asked for is left out.
+    The loops of a rule that are asked for, and the functions that they call, are left as they are. What else there is,
+    which is the same for all rules, is optimised little; loops of other variants are left empty, and what steps other
+    element types is left out.
     """
     text, found = re.subn(
-        r"^(?=static (?!inline|void phase_)[^;\n]*\(|int optdsl_)", '__attribute__((optimize("O0"))) ', text, flags=re.M
+        r"^(?=static (?!inline|void phase_)[^;\n]*\(|int optdsl_)", '__attribute__((optimize("O1"))) ', text, flags=re.M
     )
     assert found > 10, "the skeleton looks different"
     for name, suffix in SUFFIX.items():
@@ -57,7 +62,8 @@ def shortened(text: str, dtypes: tuple[Any, ...]) -> str:
             )
             text, found = re.subn(calls, "", text, flags=re.M)
             assert found == 3, "the skeleton looks different"
-    return text
+    every = "|".join(str(variant) for variant in sorted(variants))
+    return re.sub(rf"^(static void phase_(?!(?:{every})_)\d+_[^\n]*\{{\n).*?\n\}}\n", r"\1}\n", text, flags=re.M | re.S)
 
 
 def _class_in(path: Path) -> type[Optimizer]:

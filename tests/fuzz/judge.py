@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from optdsl.ir.arithmetic import Arrays
 from optdsl.ir.evaluate import constant, step
 from optdsl.ir.kernel import Kernel, Program, run
-from optdsl.ir.nodes import Expr, Rule, operands
+from optdsl.ir.nodes import Expr, Rule, has_reduction, operands
 from optdsl.ir.storage import storage_type
 from optdsl.passes.terms import Term, Terms
 
@@ -28,7 +28,11 @@ NOT_FINITE = "is no longer finite"
 LOST = 1e6
 """How many times a value its error may be before there is nothing left of it."""
 ROOM = 2.0**17
-"""How near the largest float a value of the written rule may come, where hyperparameters aren't the defaults."""
+"""How near the largest float a value of the written rule may come, where its scalars may have any size.
+
+They may where hyperparameters aren't the defaults, and where reductions or scalar states take part: a form that gathers
+such factors multiplies them in another order, and overflows that much earlier.
+"""
 
 Outcome = Mapping[str, Any]
 """The new parameter and states by name: arrays, and floats for scalar states."""
@@ -51,22 +55,27 @@ class Finding:
         return f"{self.by}: {self.value} {self.what} at t = {self.t}, {shown(self.hypers)}: {self.figures}"
 
 
-def findings(
-    program: Program, seed: int, points: int, *, dtypes: tuple[Any, ...] = (np.float64, np.float32),
-    others: Mapping[str, Stepper] | None = None, course: Course | None = None,
-) -> Iterator[Finding]:  # fmt: skip
-    """Yield what is wrong with a simplified program, and with `others` that step by it, at some points.
-
-    Points are of `course` and special ones in turn, else ordinary and special ones.
-    """
-    kernels = {kernel.variant: kernel for kernel in program.kernels}
+def drawn(rule: Rule, seed: int, points: int, course: Course | None = None) -> list[Point]:
+    """Return points to judge a rule at: of `course` and special ones in turn, else ordinary and special ones."""
     chance = random.Random(seed)
-    for number in range(points):
-        special = number % 2 == 1
-        drawn = point(program.rule, chance, special, None if special else course)
-        variant = sum(bool(constant(c, drawn.hypers)) << bit for bit, c in enumerate(program.conditions))
+    return [point(rule, chance, number % 2 == 1, None if number % 2 else course) for number in range(points)]
+
+
+def variant_at(program: Program, hypers: Mapping[str, Any]) -> int:
+    """Return the variant that hyperparameters ask for."""
+    return sum(bool(constant(c, hypers)) << bit for bit, c in enumerate(program.conditions))
+
+
+def findings(
+    program: Program, points: Sequence[Point], *, dtypes: tuple[Any, ...] = (np.float64, np.float32),
+    others: Mapping[str, Stepper] | None = None,
+) -> Iterator[Finding]:  # fmt: skip
+    """Yield what is wrong with a simplified program, and with `others` that step by it, at some points."""
+    kernels = {kernel.variant: kernel for kernel in program.kernels}
+    for at in points:
+        kernel = kernels[variant_at(program, at.hypers)]
         for dtype in dtypes:
-            yield from _compare(program.rule, kernels[variant], _held(drawn, program.rule, dtype), dtype, others or {})
+            yield from _compare(program.rule, kernel, _held(at, program.rule, dtype), dtype, others or {})
 
 
 def _held(point: Point, rule: Rule, dtype: Any) -> Point:
@@ -89,7 +98,7 @@ def _compare(rule: Rule, kernel: Kernel, at: Point, dtype: Any, others: Mapping[
     if not all(np.all(np.isfinite(value)) for value in (at.x, at.g, *at.states.values())):
         return
     plain = _as_written(rule, at, dtype)
-    if not at.usual and _near_overflow(plain.values, dtype):
+    if (not at.usual or _any_size(rule)) and _near_overflow(plain.values, dtype):
         return
     written = {rule.parameter.name: plain.parameter, **plain.states}
     operations = sum(_operations(let.value) for let in kernel.lets()) + 1
@@ -169,6 +178,11 @@ def _worse(term: Term, before: float, after: float, bound: float, doubtful: bool
     if doubtful or not own <= allowed or error <= allowed:
         return ""
     return "is outside the bound"
+
+
+def _any_size(rule: Rule) -> bool:
+    """Return whether a rule has scalars that are as large as its data: reductions, or states that are scalars."""
+    return any(state.scalar for state in rule.states) or any(has_reduction(one.value) for one in rule.equations)
 
 
 def _near_overflow(values: Mapping[Any, Any], dtype: Any) -> bool:

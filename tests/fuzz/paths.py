@@ -15,11 +15,13 @@ import numpy.typing as npt
 from optdsl.ir.arithmetic import Arrays
 from optdsl.ir.evaluate import constant, initial_states
 from optdsl.ir.evaluate import view as view_of
-from optdsl.ir.kernel import Program, run
+from optdsl.ir.kernel import Program
+from optdsl.ir.kernel import run as run
 from optdsl.ir.nodes import Rule, has_reduction
 from optdsl.runtime.optimizer import Optimizer
 from tests.targets.support import Snapshot, calls_function, same, snapshot
 
+from .judge import variant_at
 from .points import Course, array, share_finite, special_array
 
 STEPS, HALF = 4, 2
@@ -123,7 +125,7 @@ class Walk:
     def _meant(self) -> list[Snapshot]:
         """Return what the kernels mean, by the interpreter, for the parameters whose bits are promised."""
         path: list[Snapshot] = [{} for _ in self.gradients]
-        variant = sum(bool(constant(c, self.hypers)) << bit for bit, c in enumerate(self.program.conditions))
+        variant = variant_at(self.program, self.hypers)
         kernel = next(kernel for kernel in self.program.kernels if kernel.variant == variant)
         arithmetic = Arrays(self.dtype)
         for name in self.exact:

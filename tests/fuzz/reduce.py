@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from optdsl.pipeline import analyse
@@ -68,7 +69,8 @@ def _smaller(text: str) -> Iterator[str]:
 
 
 def _with(tree: Tree, section: str, entries: list[Entry]) -> Tree:
-    return replace(tree, **{section: entries})
+    changed: dict[str, Any] = {section: entries}
+    return replace(tree, **changed)
 
 
 def _without_entries(tree: Tree) -> Iterator[Tree]:
@@ -93,7 +95,12 @@ def _without_entries(tree: Tree) -> Iterator[Tree]:
 def _instead(tree: Tree, name: str, value: Any = None) -> Iterator[Tree]:
     """Yield the tree with a name's uses replaced."""
     for other in [*([value] if value is not None else []), *NUMBERS, *SMALLEST, TRUE]:
-        yield _mapped(tree, lambda node, o=other: o if isinstance(node, ast.Variable) and node.name == name else node)
+        yield _mapped(tree, partial(_put, name, other))
+
+
+def _put(name: str, other: Any, node: Any) -> Any:
+    """Return a part of an expression, or another in place of a name."""
+    return other if isinstance(node, ast.Variable) and node.name == name else node
 
 
 def _mapped(tree: Tree, change: Callable[[Any], Any]) -> Tree:
@@ -108,7 +115,8 @@ def _mapped(tree: Tree, change: Callable[[Any], Any]) -> Tree:
         return one
 
     sections = ("hypers", "states", "defs", "equations", "views")
-    return replace(tree, **{section: [entry(one) for one in getattr(tree, section)] for section in sections})
+    changed: dict[str, Any] = {section: [entry(one) for one in getattr(tree, section)] for section in sections}
+    return replace(tree, **changed)
 
 
 def _expressions(entry: Entry) -> list[tuple[str, Any]]:

@@ -13,7 +13,7 @@ from optdsl.pipeline import analyse, as_written, kernels, rule_of
 from optdsl.source import SourceFile
 
 from .generate import COMPARISONS, rule_text
-from .judge import findings
+from .judge import drawn, findings
 
 COUNT = 30
 SEED = 20
@@ -29,7 +29,7 @@ def test_simplified_rules_are_as_good(number: int) -> None:
     """Within the error bound of the written rule, finite where it is finite, and no dearer."""
     text = rule_text(SEED, number)
     program = kernels(rule_of(SourceFile("rule.opt", text)))
-    assert [str(finding) for finding in findings(program, number, 6)] == []
+    assert [str(finding) for finding in findings(program, drawn(program.rule, number, 6))] == []
 
 
 def test_random_rules_are_right() -> None:
@@ -84,15 +84,15 @@ update
 def test_the_judge_sees_what_is_wrong() -> None:
     """A sum for a difference, a lost digit, an overflow."""
     rule = rule_of(SourceFile("rule.opt", RULE))
-    assert list(findings(kernels(rule), 0, 6)) == []
-    wrong = list(findings(spoilt(kernels(rule), Op.SUB, Op.ADD), 0, 6))
+    assert list(findings(kernels(rule), drawn(rule, 0, 6))) == []
+    wrong = list(findings(spoilt(kernels(rule), Op.SUB, Op.ADD), drawn(rule, 0, 6)))
     assert {finding.what for finding in wrong} == {"is outside the bound"}
     assert {finding.value for finding in wrong} == {"x' in float64", "x' in float32"}
     (written,) = as_written(rule)
     program = Program(rule, (), (written,))
-    assert list(findings(program, 0, 6)) == []
+    assert list(findings(program, drawn(rule, 0, 6))) == []
     for factor, what in ((10**6, "is outside the bound"), (10**300, "is no longer finite")):
-        found = findings(Program(rule, (), (scaled_and_back(written, factor),)), 0, 12)
+        found = findings(Program(rule, (), (scaled_and_back(written, factor),)), drawn(rule, 0, 12))
         assert what in {finding.what for finding in found}
 
 

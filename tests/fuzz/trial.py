@@ -21,7 +21,7 @@ from optdsl.syntax.format import formatted
 
 from . import paths
 from .compiled import classes, stepper
-from .judge import findings
+from .judge import drawn, findings, variant_at
 from .points import course
 
 DTYPES = (np.float64, np.float32)
@@ -92,16 +92,18 @@ def _failures(text: str, inputs: int, dtypes: tuple[Any, ...], large: bool, repo
     report.simplified = program.kernels != as_written(rule)
     report.rejected = bool(program.rejected)
     report.exact = paths.promised(rule)
+    chances = {dtype: random.Random(f"{inputs} {np.dtype(dtype)}") for dtype in dtypes}
+    courses = {dtype: course(rule, chances[dtype], dtype) for dtype in dtypes}
+    points = {dtype: drawn(rule, inputs, POINTS, found) for dtype, found in courses.items()}
+    hypers = [at.hypers for some in points.values() for at in some] + [found.hypers for found in courses.values()]
     with TemporaryDirectory(prefix="optdsl-fuzz-") as folder:
-        made = classes(program, Path(folder), dtypes)
+        made = classes(program, Path(folder), dtypes, {variant_at(program, given) for given in hypers})
+        others = {target: stepper(one, program) for target, one in made.items()}
         shares = []
         for dtype in dtypes:
-            chance = random.Random(f"{inputs} {np.dtype(dtype)}")
-            found = course(rule, chance, dtype)
-            others = {target: stepper(one, program) for target, one in made.items()}
-            wrong = findings(program, inputs, POINTS, dtypes=(dtype,), others=others, course=found)
+            wrong = findings(program, points[dtype], dtypes=(dtype,), others=others)
             yield from (Failure("simplified" if one.by == "simplified" else "digits", str(one)) for one in wrong)
-            walk = paths.Walk(program, made, chance, found, dtype, Path(folder))
+            walk = paths.Walk(program, made, chances[dtype], courses[dtype], dtype, Path(folder))
             yield from (Failure(oracle, detail) for oracle, detail in walk.differences())
             if large:
                 yield from (Failure("threads", detail) for detail in walk.threads())

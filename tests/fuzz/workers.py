@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import signal
 import time
@@ -11,8 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
-
-from optdsl.runtime import toolchain
 
 from .generate import rule_text
 from .trial import DTYPES, Failure, Report, try_rule
@@ -129,7 +128,9 @@ class _Worker:
 def _serve(pipe: Connection) -> None:
     """Try rules until nobody asks for more, each within its processor time."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    toolchain.TIMEOUT = 1800.0  # on a machine that others use, too, a compiler isn't slow by its own fault
+    os.environ["OPTDSL_CC_TIMEOUT"] = (
+        "1800"  # where others use the machine, too, a compiler isn't slow by its own fault
+    )
     while True:
         try:
             job: Job = pipe.recv()

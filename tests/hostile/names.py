@@ -7,8 +7,7 @@ import keyword
 import random
 import re
 from functools import cache
-
-import numpy as np
+from importlib import import_module
 
 from optdsl import bundled, pipeline
 from optdsl.source import read
@@ -74,7 +73,7 @@ PYTHON_WORDS = (
     "threads",
     "mro",
     "name",
-    *np._core.umath.__dict__.keys() - {"_"},
+    *vars(import_module("numpy._core.umath")).keys() - {"_"},
 )
 
 

@@ -107,7 +107,8 @@ def test_a_fault_is_noticed_or_not(tmp_path: Path) -> None:
         [sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    outcomes = dict(reversed(line.split(" | ")) for line in done.stdout.strip().split("\n"))
+    lines = [line.split(" | ") for line in done.stdout.strip().split("\n")]
+    outcomes = {key: outcome for outcome, key in lines}
     assert any(outcome == "killed" for key, outcome in outcomes.items() if key.startswith("one_line: return"))
     ours = {outcome for key, outcome in outcomes.items() if key.startswith("Names.of")}
     assert ours == {"not run by any test"}

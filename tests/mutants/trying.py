@@ -166,7 +166,8 @@ class Trials:
             return f"{path} {function}" in functions
 
         found = [(ran.seconds, nodeid) for nodeid, ran in self.ran.items() if runs(ran.functions)]
-        chosen, total = [], 0.0
+        chosen: list[str] = []
+        total = 0.0
         for seconds, nodeid in sorted(found):
             total += seconds
             if chosen and total > self.most:
@@ -236,7 +237,7 @@ class _Watch:
 
     def __exit__(self, *_: object) -> None:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)
 
     def _called(self, frame: FrameType, event: str, argument: object) -> None:
         self.codes.add(frame.f_code)

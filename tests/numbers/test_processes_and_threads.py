@@ -61,7 +61,10 @@ RULES = ["adam", "lamb", "nadam", "rmsprop", "lion", "adammini", "momentum", "as
 def stepped(name: str, target: str, seed: int, steps: int) -> bytes:
     """Return what is left of a walk of its own."""
     chance = np.random.default_rng(seed)
-    parameters = {"a": chance.standard_normal((3, 5)), "b": chance.standard_normal(17).astype(np.float32)}
+    parameters: dict[str, Any] = {
+        "a": chance.standard_normal((3, 5)),
+        "b": chance.standard_normal(17).astype(np.float32),
+    }
     gradients = [{key: np.asarray(np.roll(value, i)) for key, value in parameters.items()} for i in range(7)]
     optimizer = load(name, target)(parameters, clip_norm=1.0 + seed, nonfinite="raise")
     for step in range(steps):

@@ -111,7 +111,7 @@ def test_the_equations_see_every_count(count: int, target: str, dtype: np.dtype[
 @pytest.mark.parametrize("count", COUNTS)
 def test_a_count_is_kept_to_the_last_digit(count: int, target: str, tmp_path: Path) -> None:
     """In memory, in a file, in a copy, and from one target to another."""
-    gradients = {"a": np.ones(3), "b": np.ones((2, 2), np.float32)}
+    gradients: dict[str, Array] = {"a": np.ones(3), "b": np.ones((2, 2), np.float32)}
     one = load("adam", target)({name: value.copy() for name, value in gradients.items()})
     at(one, count)
     one.step({**gradients, "b": None})

@@ -121,8 +121,8 @@ def plant(folder: Path, marker: Path) -> Path:
     new = old + planted.encode()
     modules[0].write_bytes(new)
     for path in modules[0].parent.iterdir():
-        digests = [hashlib.sha256(text).hexdigest().encode() for text in (old, new)]
-        path.write_bytes(path.read_bytes().replace(*digests))
+        before, after = (hashlib.sha256(text).hexdigest().encode() for text in (old, new))
+        path.write_bytes(path.read_bytes().replace(before, after))
     alone = marker.with_name("planted.py")
     alone.write_text(planted, encoding="utf-8")
     return alone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from .elsewhere import elsewhere
 from .support import everything, normal
 
 
-def descended(target: str, gradient: np.ndarray[tuple[int, ...], np.dtype[np.floating]], **options: float) -> object:
+def descended(target: str, gradient: np.ndarray[tuple[int, ...], np.dtype[np.floating]], **options: float) -> Any:
     """Return what plain descent at a rate of 1 takes from 0."""
     x = np.zeros_like(gradient)
     optdsl.load("sgd", target=target)([x], lr=1.0, **options).step([gradient])

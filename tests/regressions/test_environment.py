@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,8 @@ def test_subnormal_states_keep_their_digits(target: str) -> None:
     Steps became slow as second moments fell into the subnormal range; the remedy was to flush such numbers to zero in
     the whole process.
     """
-    for dtype, tiny in ((np.float32, 1e-41), (np.float64, 1e-310)):
+    dtypes: list[tuple[Any, float]] = [(np.float32, 1e-41), (np.float64, 1e-310)]
+    for dtype, tiny in dtypes:
         x = np.ones(5, dtype)
         opt = optdsl.load("adam", target=target)({"W": x}, beta2=0.75)
         opt.init_state()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,11 @@ def test_a_state_of_another_shape_is_refused_when_it_is_loaded(target: str) -> N
     States went to other parameters, which showed as an error about sizes in the middle of the next step, or not at all.
     """
     for wrong in (np.zeros((3, 2), np.float32), np.zeros((1, 3), np.float32), np.zeros((), np.float32)):
-        refuses(target, lambda d, wrong=wrong: d["state"]["W"].update(m=wrong), r"state of 'W': 'm' has shape")
+        refuses(target, partial(_with_moment, wrong), r"state of 'W': 'm' has shape")
+
+
+def _with_moment(moment: Any, document: dict[str, Any]) -> None:
+    document["state"]["W"].update(m=moment)
 
 
 @elsewhere("pytorch/pytorch#7499")
