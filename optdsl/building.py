@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 COMPILER = ("", "algebra", "ir", "passes", "resolve", "syntax", "targets")
 """The parts of the package that generated files depend on."""
 
-FUNCTIONS = ("optdsl_step", "optdsl_squares", "optdsl_strange")
+FUNCTIONS = ("optdsl_step", "optdsl_squares", "optdsl_strange", "optdsl_convert_with")
 """What the library of a rule has, as `runtime/c_kernel.py` calls it."""
 
 

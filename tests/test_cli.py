@@ -239,7 +239,7 @@ def test_cache_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_internal_error_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("oops")
 
     monkeypatch.setattr("optdsl.pipeline.check", broken)

@@ -73,6 +73,16 @@ def test_files_after_one_another_keep_their_own_places() -> None:
     assert (both.file(len(both.text) - 1), both.position(len(both.text))) == ("far.opt", (1, 2))
 
 
+def test_a_byte_order_mark_is_read_past_and_counted(tmp_path: Path) -> None:
+    """It is no part of the text, but one of the bytes that a place in the file is told by."""
+    path = tmp_path / "marked.opt"
+    path.write_bytes(b"\xef\xbb\xbfab\r\nc")
+    assert read(path).text == "ab\nc"
+    path.write_bytes(b"\xef\xbb\xbfa\xff")
+    with pytest.raises(ValueError, match="byte 4 is 0xff"):
+        read(path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_that_nobody_writes_into_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "PATIENCE", 0.05)

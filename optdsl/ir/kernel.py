@@ -57,9 +57,10 @@ class Phase:
 class Kernel:
     """A rule ready to be printed, for one choice of optional states.
 
-    `prologue` holds CONST and STEP values, `epilogue` TENSOR values computed after the last phase. `scalar_stores`
-    are the NEW symbols of scalar states, written when everything else is done. Each of `followers` stores one state,
-    for every block that the last phase is done with, where that state exists; it isn't among `present`.
+    `prologue` holds the scalars that no reduction has a part in, `epilogue` those computed after the last phase.
+    `scalar_stores` are the NEW symbols of scalar states, written when everything else is done. Each of `followers`
+    stores one state, for every block that the last phase is done with, where that state exists; it isn't among
+    `present`.
     """
 
     rule: Rule

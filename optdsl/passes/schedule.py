@@ -21,7 +21,7 @@ def schedule(rule: Rule, variant: int, source: Rule, lets: list[Let] | None = No
     `source` is the whole rule, whose equation numbers the kernel quotes, and whose followers it does, too.
     """
     lets = [*(ordered(rule, source) if lets is None else lets), *_following(source)]
-    return _phases(rule, variant, source, _readers_first(_shared(_hoisted(lets))))
+    return _phases(rule, variant, source, _readers_first(_needed_at_all(_shared(_hoisted(lets)))))
 
 
 def _following(rule: Rule) -> list[Let]:
@@ -141,6 +141,17 @@ def _always(expr: Expr) -> set[Expr]:
     return {expr}.union(*parts)
 
 
+def _needed_at_all(lets: list[Let]) -> list[Let]:
+    """Leave out what no new value depends on, such as a reduction that a simpler form does without: it has no phase."""
+    wanted: set[Symbol] = set()
+    kept = []
+    for let in reversed(lets):
+        if let.symbol.role is Role.NEW or let.symbol in wanted:
+            kept.append(let)
+            wanted |= set(symbols(let.value))
+    return kept[::-1]
+
+
 def _readers_first(lets: list[Let]) -> list[Let]:
     """Put what reads an old value before what computes the new one, wherever the equations allow it.
 
@@ -203,18 +214,17 @@ def _phases(rule: Rule, variant: int, source: Rule, lets: list[Let]) -> Kernel:
         written = [symbol for symbol in stores if stores[symbol] == phase]
         loaded = {symbol for symbol in stores if stores[symbol] < phase}
         needed = _needed(elements, [*written, *(s for let in here for s in symbols(let.value))], loaded)
-        before = [let for let in scalars if let.symbol.rate is Rate.TENSOR and levels.of[let.symbol] == phase]
+        before = [let for let in scalars if levels.of[let.symbol] == phase > 0]
         rows = tuple(let for let in here if isinstance(let.value, ir.ReduceRows))
         whole = tuple(let for let in here if isinstance(let.value, ir.Reduce))
         phases.append(Phase(tuple(before), tuple(needed), whole, tuple(written), rows))
-    prologue = [let for let in scalars if let.symbol.rate is not Rate.TENSOR]
-    epilogue = [let for let in scalars if let.symbol.rate is Rate.TENSOR and levels.of[let.symbol] >= count]
+    # A value may depend on no reduction though its symbol's rate is TENSOR: a form of it left the reduction out.
+    prologue = [let for let in scalars if levels.of[let.symbol] == 0]
+    epilogue = [let for let in scalars if levels.of[let.symbol] >= count]
     scalar_stores = [let.symbol for let in lets if let.symbol.role is Role.NEW and let.symbol.rate is not Rate.ELEMENT]
-    return _pruned(
-        Kernel(
-            source, variant, rule.states, tuple(prologue), tuple(phases), tuple(epilogue), tuple(scalar_stores),
-            tuple(_follower(symbol, lets, stores) for symbol in late),
-        )
+    return Kernel(
+        source, variant, rule.states, tuple(prologue), tuple(phases), tuple(epilogue), tuple(scalar_stores),
+        tuple(_follower(symbol, lets, stores) for symbol in late),
     )  # fmt: skip
 
 
@@ -257,20 +267,3 @@ def _stores(rule: Rule, elements: list[Let], reductions: list[Let], levels: _Lev
         if not late:
             return stores
         stores |= dict.fromkeys(late, count - 1)
-
-
-def _pruned(kernel: Kernel) -> Kernel:
-    """Drop scalars that nothing reads any more."""
-    while True:
-        read = {symbol for let in kernel.lets() for symbol in symbols(let.value)} | set(kernel.scalar_stores)
-
-        def kept(lets: Iterable[Let], read: set[Symbol] = read) -> tuple[Let, ...]:
-            return tuple(let for let in lets if let.symbol in read)
-
-        phases = tuple(
-            replace(p, scalars=kept(p.scalars), reductions=kept(p.reductions), rows=kept(p.rows)) for p in kernel.phases
-        )
-        smaller = replace(kernel, prologue=kept(kernel.prologue), phases=phases, epilogue=kept(kernel.epilogue))
-        if smaller == kernel:
-            return kernel
-        kernel = smaller

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ import numpy.typing as npt
 from optdsl.runtime.kernel import Array, Leaf, Vector, threads
 from optdsl.runtime.ranges import Ranges
 from optdsl.runtime.rows import Rows, row_width
+
+if TYPE_CHECKING:
+    from optdsl.runtime import gather
 
 Table = npt.NDArray[np.int64]
 

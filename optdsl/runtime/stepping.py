@@ -28,6 +28,7 @@ def advance(store: Store, gradients: Sequence[Any], limits: Limits) -> bool:
         try:
             numbers = _numbers_together(store, batch)
             if numbers is not None:
+                store.forget_gradients()  # those that a step one by one has held
                 return _together(store, batch, numbers, limits)
         finally:
             batch.release()
@@ -78,11 +79,7 @@ def _one_by_one(store: Store, gradients: Sequence[Any], limits: Limits) -> bool:
     slots = [store.slots[index] for index in active]
     for slot in slots:
         slot.check_unchanged()
-    ranges = store.ranges()
-    flats = [
-        slot.intake.take(slot.name, gradients[index], slot.leaf.data, ranges)
-        for index, slot in zip(active, slots, strict=True)
-    ]
+    flats = store.take(active, gradients)
     numbers = _numbers(store, slots)
     factor = _factor(store, slots, flats, limits)
     if factor is None:

@@ -42,6 +42,7 @@ class Store:
         self._batch: Batch | None = None
         self._batched = False
         self._kinds: list[list[Slot]] = []
+        self._holds = False
 
     # Parameters and groups.
 
@@ -206,10 +207,19 @@ class Store:
         self._plan = self._ranges = self._batch = None
         self._batched = False
 
+    def take(self, active: Sequence[int], gradients: Sequence[Any]) -> list[Array]:
+        """Return the gradients of some slots in the form kernels take, and hold them. Raises as `Intake.take` does."""
+        ranges = self.ranges()
+        self._holds = True
+        slots = ((index, self.slots[index]) for index in active)
+        return [slot.intake.take(slot.name, gradients[index], slot.leaf.data, ranges) for index, slot in slots]
+
     def forget_gradients(self) -> None:
         """Let go of the gradients last seen."""
-        for slot in self.slots:
-            slot.intake.forget()
+        if self._holds:
+            for slot in self.slots:
+                slot.intake.forget()
+            self._holds = False
 
     def own_gradients(self) -> list[Any]:
         """Return the gradients that the parameters carry. Raises TypeError where one is a plain array."""

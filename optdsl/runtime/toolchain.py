@@ -196,6 +196,16 @@ def build(source: Path, library: Path, includes: Sequence[Path] = (), functions:
     Raises ToolchainError, also where the library lacks one of some functions; OSError where there is no room for it.
     Leaves no half-written library.
     """
+    compiled(source, library, includes)
+    try:
+        _try(library, find_compiler(), functions)
+    except BaseException:
+        library.unlink(missing_ok=True)
+        raise
+
+
+def compiled(source: Path, library: Path, includes: Sequence[Path] = ()) -> None:
+    """Run the compiler as `build` does, which see, but load nothing of what it makes."""
     from optdsl.runtime import process
 
     compiler = find_compiler()
@@ -212,14 +222,10 @@ def build(source: Path, library: Path, includes: Sequence[Path] = (), functions:
         raise ToolchainError(f"{compiler.name} took longer than {seconds:g} seconds (OPTDSL_CC_TIMEOUT)") from None
     except OSError as error:
         raise ToolchainError(f"{compiler.name} can't be started: {error.strerror or error}") from None
-    try:
-        if status != 0:
-            _expect_room(said)
-            raise ToolchainError(f"{compiler.name} {_ending(status)}: {_cause(said)}")
-        _try(library, compiler, functions)
-    except BaseException:
+    if status != 0:
         library.unlink(missing_ok=True)
-        raise
+        _expect_room(said)
+        raise ToolchainError(f"{compiler.name} {_ending(status)}: {_cause(said)}")
 
 
 def _try(library: Path, compiler: Compiler, functions: Sequence[str]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import hashlib
 import keyword
-import re
 from collections.abc import Callable, Sequence
 
 from optdsl.ir.evaluate import constant
@@ -202,16 +202,13 @@ def module(program: Program, target: str, functions: Sequence[str], kernel: Sequ
 
 
 def _imports(body: str) -> list[str]:
-    """Return the import lines for the names that a module's text uses."""
-
-    def used(name: str) -> bool:
-        return re.search(rf"(?<!\.)\b{name}\b", body) is not None
-
-    standard = ["from pathlib import Path", ""] if used("Path") else []
-    numpy = ["import numpy as np", ""] if used("np") else []
+    """Return the import lines for the names that a module's code uses; what its texts say doesn't count."""
+    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+    standard = ["from pathlib import Path", ""] if "Path" in used else []
+    numpy = ["import numpy as np", ""] if "np" in used else []
     ours = []
     for source, names in IMPORTS.items():
-        wanted = [name for name in names if used(name)]
+        wanted = [name for name in names if name in used]
         ours += [f"from {source} import {', '.join(wanted)}"] if wanted else []
     return [*standard, *numpy, *ours, ""]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optdsl.loading import load
@@ -83,7 +83,7 @@ def offsets(shape: tuple[int, ...], strides: tuple[int, ...]) -> list[int]:
 
 
 @given(st.data())
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])  # a target is only a name
 def test_any_strides(target: str, data: st.DataObject) -> None:
     """Strides in bytes that make no element meet another don't show; all others are refused."""
     dtype = data.draw(st.sampled_from(["f4", "f8"]))

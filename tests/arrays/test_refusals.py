@@ -151,7 +151,7 @@ RESHAPED: dict[str, Callable[[Array], None]] = {
     "dtype": lambda x: setattr(x, "dtype", np.int32),
     "byte order": lambda x: setattr(x, "dtype", ">f4"),
     "halves": lambda x: setattr(x, "dtype", np.float16),
-    "strides": lambda x: setattr(x, "strides", x.strides[::-1]),
+    "strides": lambda x: setattr(x, "strides", (x.itemsize, x.itemsize * len(x))),  # by columns
 }
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 import time
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from optdsl.runtime import cache, entries, locks, private
+from optdsl.runtime.entries import MOST_BYTES
 
 NAME = cache.key(kind="test")
 
@@ -169,7 +171,7 @@ def test_a_key_tells_processors_and_versions_apart(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions and pipes are POSIX's")
-@pytest.mark.parametrize("kind", ["shared", "two names", "link", "pipe", "long", "foreign"])
+@pytest.mark.parametrize("kind", ["shared", "two names", "link", "pipe", "long", "grown", "foreign"])
 def test_a_file_that_isnt_private_isnt_read(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     private.write(str(path), b"text")
@@ -186,7 +188,22 @@ def test_a_file_that_isnt_private_isnt_read(kind: str, tmp_path: Path, monkeypat
         os.mkfifo(path, 0o600)
     elif kind == "long":
         path.write_bytes(b"texts")
+    elif kind == "grown":  # since it was looked at
+        before = os.stat_result((*path.stat()[:6], 3, *path.stat()[7:10]))
+        monkeypatch.setattr(os, "fstat", lambda _: before)
     else:
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises((OSError, ValueError)):
         private.read(str(path), 4)
+
+
+def test_reading_takes_the_memory_of_the_file(tmp_path: Path) -> None:
+    """And not that of the longest file that would be read: a library is read in the middle of a step."""
+    path = tmp_path / "file"
+    private.write(str(path), bytes(1000))
+    tracemalloc.start()
+    try:
+        assert private.read(str(path), MOST_BYTES) == bytes(1000)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -62,7 +62,7 @@ class Sanitizer:
         try:
             with self.building():
                 (folder / "probe.c").write_text("int probe(int *of) { return of[0]; }\n", encoding="utf-8")
-                toolchain.build(folder / "probe.c", folder / "libprobe.so")
+                toolchain.compiled(folder / "probe.c", folder / "libprobe.so")
         except toolchain.ToolchainError as error:
             return f"the compiler here can't build for the {self.name} sanitizer: {error}"
         script = f"import ctypes; ctypes.CDLL({str(folder / 'libprobe.so')!r}).probe"
@@ -80,11 +80,11 @@ class Sanitizer:
     def building(self) -> Iterator[None]:
         """Have the toolchain build with the sanitizer."""
         flags = toolchain.FLAGS
-        toolchain.FLAGS = self.flags_over(flags)
+        vars(toolchain)["FLAGS"] = self.flags_over(flags)
         try:
             yield
         finally:
-            toolchain.FLAGS = flags
+            vars(toolchain)["FLAGS"] = flags
 
 
 SANITIZERS: Mapping[str, Sanitizer] = {
@@ -122,5 +122,7 @@ def build(folder: Path, how: str, case: Case, plants: Iterable[tuple[str, str]] 
         if old not in made[f"{case.stem}.c"]:
             raise ValueError(f"{old!r} isn't in the C file of {case.stem}")
         made[f"{case.stem}.c"] = made[f"{case.stem}.c"].replace(old, new)
-    with SANITIZERS[how].building():
-        building.write(folder, made, "c", case.stem)
+    for name, text in made.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    with SANITIZERS[how].building():  # such a library can't be loaded here, to see whether it is one
+        toolchain.compiled(folder / f"{case.stem}.c", folder / f"lib{case.stem}.so")

@@ -122,6 +122,21 @@ def test_gradients_are_held_during_the_step_only(gathering: None) -> None:
         assert all(ref() is None for ref in kept)
 
 
+@pytest.mark.parametrize("odd", [0, 2])
+def test_gradients_of_a_step_one_by_one_are_let_go_by_the_next_together(odd: int, gathering: None) -> None:
+    """The first step goes one by one, and so does one with a gradient that isn't plain."""
+    optimizer, arrays = made()
+    for seed in range(odd):
+        optimizer.step(likes(arrays, seed))
+    gradients = [gradient.view(Labelled) for gradient in likes(arrays, odd)] if odd else likes(arrays, odd)
+    kept = [weakref.ref(gradient) for gradient in gradients]
+    optimizer.step(gradients)
+    del gradients
+    optimizer.step(likes(arrays, odd + 1))
+    gc.collect()
+    assert all(ref() is None for ref in kept)
+
+
 Course = Callable[[Optimizer, list[Array], int], None]
 
 
