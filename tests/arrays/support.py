@@ -83,13 +83,18 @@ def _tagged(shape: tuple[int, ...], dtype: Any) -> Placed:
     return base, array.view(Tagged)
 
 
+def _turned(shape: tuple[int, ...], dtype: Any) -> Placed:
+    base, array = _contiguous(shape[::-1], dtype)
+    return base, array.T
+
+
 LAYOUTS: dict[str, Callable[[tuple[int, ...], Any], Placed]] = {
     "contiguous": _contiguous,
     "fortran": _fortran,
     "every other": _scaled((1,)),
     "reversed": _scaled((-1,)),
     "half reversed": _scaled((1, -1)),
-    "turned": lambda shape, dtype: (lambda base, array: (base, array.T))(*_contiguous(shape[::-1], dtype)),
+    "turned": _turned,
     "offset": lambda shape, dtype: _contiguous(shape, dtype, 3 * np.dtype(dtype).itemsize),
     "unaligned": lambda shape, dtype: _contiguous(shape, dtype, 1),
     "odd single axes": _singles,

@@ -57,7 +57,7 @@ GRADIENTS: dict[str, tuple[Any, type[Exception], str]] = {
 
 def begun(target: str, **options: Any) -> tuple[Optimizer, dict[str, Array]]:
     """Return an optimizer of several parameters that has made two steps, and its parameters."""
-    parameters = {
+    parameters: dict[str, Array] = {
         "first": np.ones((4, 2), np.float32), "strided": np.ones((3, 2), np.float32).T, "wide": np.ones(5),
         "last": np.ones((2, 3), np.float32),
     }  # fmt: skip
@@ -84,7 +84,7 @@ def refused(optimizer: Optimizer, act: Callable[[], object], error: type[Excepti
 def test_a_parameter_that_cannot_be_stepped(kind: str, target: str) -> None:
     """As the last of several, when an optimizer is made and when a group joins one."""
     value, error, message = PARAMETERS[kind]
-    others = {"one": np.ones(3, np.float32), "two": np.ones((2, 2))}
+    others: dict[str, Array] = {"one": np.ones(3, np.float32), "two": np.ones((2, 2))}
     kept = {name: array.tobytes() for name, array in others.items()}
     with pytest.raises(error, match=message):
         load("nadam", target)({**others, "last": value})
@@ -180,7 +180,8 @@ def test_a_parameter_that_has_changed_its_form(how: str, subclass: bool, target:
     optimizer.step([others, {"x": None}])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        x.dtype, x.shape, x.strides = form[2], form[0], form[1]
+        for name, value in zip(("dtype", "shape", "strides"), (form[2], form[0], form[1]), strict=True):
+            setattr(x, name, value)
     optimizer.step([others, {"x": np.ones((2, 3), np.float32)}])
     assert optimizer.step_count("x") == 2
 

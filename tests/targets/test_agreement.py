@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from optdsl import functions, pipeline
-from optdsl.diagnostics import CompileError
 from optdsl.ir import evaluate
 from optdsl.ir.arithmetic import Arrays
 from optdsl.ir.kernel import Kernel, Program
@@ -462,13 +461,6 @@ def test_scalar_functions_agree(both_targets: None, dtype: Float) -> None:
 
 
 # Storage
-
-
-@pytest.mark.parametrize("storage", ["f16", "bf16"])
-def test_storage_of_16_bits_is_refused(storage: str, target: str) -> None:
-    """A state of a type that no target stores yet is refused by name, before anything is generated."""
-    with pytest.raises(CompileError, match=f"the state `m` is declared `{storage}`, which can't be compiled yet"):
-        loads(f"rule R(x, g)\nstate\n  m: {storage} = 0\nupdate\n  m' = m + g\n  x' = x - m'\n", target)
 
 
 @pytest.mark.parametrize("storage", ["f32", "f64"])
