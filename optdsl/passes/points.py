@@ -89,7 +89,10 @@ def extreme_points_for(expr: Expr, settings: Settings) -> Points:
         one_size = _of_sizes(chance.uniform(-1, 1, (EXTREME, 1)) + chance.uniform(-0.02, 0.02, (EXTREME, width)))
         signs: Array = chance.choice(np.array([1.0, 1.0, 1.0, -1.0]), (3 * EXTREME, width))
         numbers: Array = np.concatenate([special, any_size, one_size])
-        return np.multiply(numbers, signs)
+        # Each element is 0 under every setting: what a negative scalar or an infinite one makes of it is soon another.
+        zero: Array = np.repeat(1.5 - np.eye(width), settings.count, axis=0)
+        zero[zero < 1] = 0.0
+        return np.concatenate([np.multiply(numbers, signs), zero])
 
     def infinite(symbol: Symbol, column: Array) -> Array:
         """Make some values infinite, as those of other equations may be."""
@@ -101,11 +104,15 @@ def extreme_points_for(expr: Expr, settings: Settings) -> Points:
 
 
 def _placed(expr: Expr, settings: Settings, count: int, values: Callable[[int], Array]) -> Points:
-    """Return points whose elements have some values, with room above the largest where the settings aren't usual."""
-    rows = np.arange(count) % settings.count
-    rows[1::3] = rows[1::3] % USUAL
+    """Return points whose elements have some values, with room above the largest where the settings aren't usual.
+
+    Of the first `count` a third more are of usual settings than come in turn.
+    """
     elements = [symbol for symbol in reads(expr, settings.definitions) if symbol.rate is Rate.ELEMENT]
     table = values(len(elements))
+    rows = np.arange(len(table)) % settings.count
+    rows[1:count:3] = rows[1:count:3] % USUAL
+    rows[count:] = np.arange(len(table) - count) % settings.count
     for dtype in (np.float64, np.float32):
         largest = float(np.finfo(dtype).max)
         near = (np.abs(table) > largest / ROOM) & (np.abs(table) <= largest) & (rows >= USUAL)[:, np.newaxis]
