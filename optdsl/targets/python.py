@@ -176,7 +176,7 @@ IMPORTS = {
 }  # fmt: skip
 """What generated modules take from the runtime, where they use it."""
 
-MODULE_NAMES = frozenset({"Path", "RULE", "np"}).union(*IMPORTS.values())
+MODULE_NAMES = frozenset({"Path", "RULE", "__all__", "__file__", "bool", "float", "np"}).union(*IMPORTS.values())
 """Names that generated modules use at their top level."""
 
 
@@ -215,7 +215,8 @@ def _imports(body: str) -> list[str]:
 
 def class_name(rule: Rule) -> str:
     """Return the name of the class: the rule's, where Python and the generated module leave it free."""
-    return f"{rule.name}_" if rule.name in MODULE_NAMES or keyword.iskeyword(rule.name) else rule.name
+    pythons = keyword.iskeyword(rule.name) or (rule.name.startswith("__") and rule.name.endswith("__"))
+    return f"{rule.name}_" if rule.name in MODULE_NAMES or pythons else rule.name
 
 
 def _write_rule(writer: Writer, rule: Rule) -> None:

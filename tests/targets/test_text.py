@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from optdsl.diagnostics import CompileError
+from optdsl.loading import loads
 from optdsl.pipeline import compile_source
 from optdsl.resolve.names import RESERVED
 from optdsl.runtime import toolchain
 from optdsl.source import SourceFile
+from optdsl.syntax.layout import hidden_characters
 from tests.hostile.names import C_WORDS, PAYLOADS, PYTHON_WORDS
 
 # Words of the language, and options of every optimizer: a hyperparameter of their name takes their place.
@@ -26,8 +30,10 @@ WORDS = sorted({word for word in (*C_WORDS, *PYTHON_WORDS) if word.isascii() and
 NAMES = st.one_of(st.sampled_from(WORDS), st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True)).filter(
     lambda name: name not in TAKEN
 )
+TEXTS = [payload.replace("\n", " ") for payload in PAYLOADS]
+HIDING = [text for text in TEXTS if list(hidden_characters(SourceFile("rule.opt", f"# {text}")))]
 LINES = st.one_of(
-    st.sampled_from([payload.replace("\n", " ") for payload in PAYLOADS]),
+    st.sampled_from([text for text in TEXTS if text not in HIDING]),
     st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Zl", "Zp"]), max_size=60),
     st.text(st.sampled_from("*/\\?\"'%{}$#<>` "), max_size=20),
 )
@@ -58,7 +64,9 @@ def python_tokens(text: str) -> Iterator[tuple[str, str]]:
         yield "node", type(node).__name__
         for field, value in ast.iter_fields(node):
             if isinstance(value, str):
-                yield "text" if isinstance(node, ast.Constant) else "name", value
+                # An attribute, as in `np.maximum`, or `scalar=True` is no name of the rule's, though spelled like one.
+                theirs = isinstance(node, ast.Attribute | ast.keyword)
+                yield "text" if isinstance(node, ast.Constant) else "outside" if theirs else "name", value
             elif not isinstance(value, ast.AST | list) and field != "kind":
                 yield "value", repr(value)
 
@@ -98,13 +106,22 @@ NASTY = "*/ int injected(void) { return 1; } /* \\ ??/ \"\"\" ''' %s {} ???/"
 @example(["lambda", "self", "np", "__class__", "print", "None", "kernel", "ieee", "numpy", "_"], NASTY, NASTY)
 def test_no_text_of_a_rule_changes_the_structure_of_its_code(names: list[str], comment: str, doc: str) -> None:
     # Names that mean nothing to anyone and come in the same order as the odd ones, by which code is in part ordered.
-    plain, odd = rule([f"{name}0" for name in names], "a comment", "a doc string"), rule(names, comment, doc)
+    harmless = [f"{name}0" for name in names]
+    plain = rule(harmless, "a comment", "a doc string" if doc.strip() else "")  # an empty one isn't in the code
+    odd = rule(names, comment, doc)
     for target in ("numpy", "c"):
         expected, found = code(plain, target), code(odd, target)
         assert expected.keys() == found.keys()
         for file, text in found.items():
             tokens = python_tokens if file.endswith(".py") else c_tokens
             assert_same_structure(tokens(text), tokens(expected[file]))
+
+
+@pytest.mark.parametrize("text", HIDING, ids=ascii)
+def test_text_with_characters_that_cant_be_seen_is_refused(text: str) -> None:
+    for comment, doc in ((text, ""), ("", text)):
+        with pytest.raises(CompileError, match="holds a character that can't be seen, U\\+"):
+            code(rule([f"name{letter}" for letter in "abcdefghij"], comment, doc), "numpy")
 
 
 @pytest.mark.parametrize(
@@ -126,6 +143,21 @@ def test_the_code_of_odd_names_compiles_without_a_warning(names: list[str], tmp_
     ]
     done = subprocess.run([*compiler.started, *flags, str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["__all__", "__debug__", "__file__", "bool", "float", "np", "lambda", "print", "_step_0"]
+)
+def test_rules_called_like_what_their_module_uses_step(name: str, target: str) -> None:
+    made = loads(
+        f"rule {name}(x, g)\nhyper\n  b = 0.5\nstate\n  s: scalar = 1\n  m = x when b != 0\n"
+        "update\n  s' = s*0.5\n  m' = m + g\n  x' = x - g*s'\n",
+        target,
+    )
+    x = np.ones(3)
+    optimizer = made([x])
+    optimizer.step([np.ones(3)])
+    assert (x.tolist(), made.__name__.rstrip("_")) == ([0.5] * 3, name.rstrip("_"))
 
 
 def test_another_structure_is_seen() -> None:
