@@ -66,7 +66,9 @@ def test_faults_are_found(fault: str, tmp_path: Path) -> None:
     require(how)
     (case,) = bundled_cases(["momentum"])
     build(tmp_path, how, case, [(old, new)])
-    (finding,) = findings(tmp_path, how, [case.stem])
+    # Whether two callers meet is up to the system: one who waits for the other until it is done races with nobody.
+    tries = (findings(tmp_path, how, [case.stem]) for _ in range(10 if how == "thread" else 1))
+    (finding,) = next(filter(None, tries), [])
     assert finding.stem == case.stem
     assert says in finding.headline
     assert "gather.c" not in finding.headline  # which is the same for every rule, and would hide what was planted
